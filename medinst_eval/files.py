@@ -26,8 +26,8 @@ def write_atomic(path: Path, data: str | bytes) -> None:
             out.write(raw)
             out.flush()
             os.fsync(out.fileno())
-        os.chmod(tmp, 0o644)
-        os.replace(tmp, path)
+        Path(tmp).chmod(0o644)
+        Path(tmp).replace(path)
     except OSError as error:
         if tmp is not None:
             Path(tmp).unlink(missing_ok=True)
@@ -53,4 +53,6 @@ def read_json(path: Path, what: str) -> Any:
     except OSError as error:
         raise StoreError(f"cannot read {what} {path}: {error.strerror}") from error
     except ValueError as error:
-        raise StoreError(f"{what} {path} is not valid JSON ({error}); restore or delete it") from error
+        raise StoreError(
+            f"{what} {path} is not valid JSON ({error}); restore or delete it"
+        ) from error
