@@ -61,9 +61,10 @@ class TaskCard(_Strict):
     """Lowest and highest number of a `number` answer."""
     metrics: MetricSet
     max_tokens: int = Field(default=1024, ge=1)
-    cluster: Literal["row", "input", "text"] = "row"
+    cluster: Literal["row", "input", "text", "first"] = "row"
     """Rows that share a document are resampled together: `input` = equal inputs are one document,
-    `text` = the part of the input before the last line that starts a new field (Entity: …)."""
+    `text` = the part of the input before the last line that starts a new field (Entity: …),
+    `first` = the first field of the input (Question: …, Claim: …)."""
     config: str | None = None
     """Hub config of the few-shot variant; default: the name."""
     config_zero_shot: str | None = None

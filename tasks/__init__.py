@@ -1,0 +1,287 @@
+"""What is asked: the cards of the 32 tasks, and task files of one's own.
+
+One YAML file per category holds the facts of its tasks; `load_cards` validates them. Nothing here
+knows how a task is scored beyond the names of its metrics.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import ValidationError
+
+from medinst_eval.errors import InputError
+from medinst_eval.tasks.card import CategoryCard, DataSource, MetricSet, TaskCard
+from medinst_eval.types import Category
+
+__all__ = [
+    "CategoryCard",
+    "DataSource",
+    "MetricSet",
+    "TaskCard",
+    "categories",
+    "cluster_key",
+    "clusters",
+    "load_cards",
+    "load_categories",
+    "load_file",
+    "select",
+]
+
+OWN_SUITE = "own"
+"""Suite of tasks from a file of one's own: scored beside the benchmark, in no average of it."""
+
+# A line that opens a field of the input, such as `Entity: GATA-1` or `Context: …`.
+_FIELD = re.compile(r"\n(?=[A-Z][A-Za-z ]{0,30}: )")
+
+
+def categories() -> tuple[str, ...]:
+    """The eleven category names in the order of every table."""
+    return get_args(Category)
+
+
+def load_categories(folder: Path | None = None) -> tuple[CategoryCard, ...]:
+    """Load and validate the category cards (`*.yaml`) of a folder, in category order.
+
+    Args:
+        folder: Folder with the cards; default: those of this package.
+
+    Raises:
+        InputError: A file is not YAML or breaks the schema (file and field named), a task name
+            occurs twice, or the folder has no cards.
+    """
+    folder = folder or Path(__file__).parent
+    paths = sorted(folder.glob("*.yaml"))
+    if not paths:
+        raise InputError(f"no task cards (*.yaml) in {folder}; give a folder that holds them")
+    loaded = [(path, _category_card(path, _read_yaml(path))) for path in paths]
+    order = categories()
+    loaded.sort(key=lambda pair: order.index(pair[1].category))
+    _refuse_duplicates((path, task) for path, card in loaded for task in card.tasks)
+    return tuple(card for _, card in loaded)
+
+
+def load_cards(folder: Path | None = None) -> tuple[TaskCard, ...]:
+    """Load the cards of all tasks: the 32 of the benchmark by default, in the order of tables.
+
+    Raises:
+        InputError: As `load_categories`.
+    """
+    return tuple(task for card in load_categories(folder) for task in card.tasks)
+
+
+def load_file(path: Path | str) -> tuple[TaskCard, ...]:
+    """Load tasks of one's own from a YAML file: one stanza, or several under `tasks:`.
+
+    The schema is that of the cards, with three differences: every task needs a `data` stanza;
+    `title`, `source`, `licence` and `citation` may be left out; `suite` defaults to "own". A
+    relative `data.path` is taken from the folder of the file and returned absolute.
+
+    Raises:
+        InputError: Unreadable file, wrong field (file and field named), a name given twice.
+    """
+    path = Path(path)
+    content = _read_yaml(path)
+    if "tasks" not in content:
+        content = {"tasks": [content]}
+    unknown = sorted(set(content) - {"category", "title", "description", "tasks"})
+    if unknown:
+        raise InputError(f"{path}: unknown field '{unknown[0]}' beside 'tasks'; remove it")
+    stanzas = content["tasks"]
+    if not isinstance(stanzas, list) or not stanzas:
+        raise InputError(f"{path}: field 'tasks': give a list of at least one task")
+    tasks = tuple(
+        _own_task(path, stanza, f"tasks[{number}]", content.get("category"))
+        for number, stanza in enumerate(stanzas)
+    )
+    _refuse_duplicates((path, task) for task in tasks)
+    return tasks
+
+
+def select(cards: Sequence[TaskCard], spec: str) -> tuple[TaskCard, ...]:
+    """Pick tasks by name, category or difficulty level, in card order, each once.
+
+    Args:
+        cards: The cards to pick from.
+        spec: Comma-separated, upper or lower case alike: task names (`MedQA`), categories
+            (`NER`), levels (`level:3`), or `all`.
+
+    Raises:
+        InputError: An entry matches nothing; the nearest known ones are named.
+    """
+    wanted = [part.strip() for part in spec.split(",") if part.strip()]
+    if not wanted:
+        raise InputError("no task selected; give names, categories or level:N, comma separated")
+    chosen: set[str] = set()
+    for part in wanted:
+        found = _matching(cards, part.lower())
+        if not found:
+            raise InputError(f"unknown task, category or level '{part}'{_nearest(cards, part)}")
+        chosen.update(found)
+    return tuple(card for card in cards if card.name in chosen)
+
+
+def cluster_key(card: TaskCard, text: str) -> str | None:
+    """Identity of the document behind an input by the card's `cluster` rule.
+
+    Returns:
+        The part of the input that rows on one document share; None where rows are independent.
+    """
+    if card.cluster == "row":
+        return None
+    if card.cluster == "input":
+        return text
+    parts = _FIELD.split(text)
+    if card.cluster == "first":
+        return parts[0]
+    return text if len(parts) == 1 else text[: -len(parts[-1]) - 1]
+
+
+def clusters(card: TaskCard, inputs: Iterable[str]) -> list[int]:
+    """Number the documents behind the inputs of a task, 0, 1, … by first appearance.
+
+    Equal numbers mark rows that share a document and are resampled together.
+    """
+    seen: dict[str, int] = {}
+    numbers: list[int] = []
+    fresh = 0
+    for text in inputs:
+        key = cluster_key(card, text)
+        if key is not None and key in seen:
+            numbers.append(seen[key])
+            continue
+        if key is not None:
+            seen[key] = fresh
+        numbers.append(fresh)
+        fresh += 1
+    return numbers
+
+
+def _matching(cards: Sequence[TaskCard], part: str) -> list[str]:
+    """Names of the cards that a lower-case selection entry stands for."""
+    if part == "all":
+        return [card.name for card in cards]
+    named = [card.name for card in cards if card.name.lower() == part]
+    if named:
+        return named
+    if part.startswith("level:"):
+        return [card.name for card in cards if str(card.level) == part.removeprefix("level:")]
+    return [card.name for card in cards if card.category.lower() == part]
+
+
+def _nearest(cards: Sequence[TaskCard], part: str) -> str:
+    """A "did you mean" for a misspelt entry, or a pointer to the list."""
+    known = [card.name for card in cards]
+    known += list(dict.fromkeys(card.category for card in cards))
+    known += sorted({f"level:{card.level}" for card in cards if card.level})
+    by_lower = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(part.lower(), by_lower, n=3, cutoff=0.6)
+    if not close:
+        return "; 'medinst-eval tasks' lists what there is"
+    return f"; did you mean {' or '.join(by_lower[name] for name in close)}?"
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read task card {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 (byte {error.start}); save it as UTF-8") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        problem = getattr(error, "problem", None) or "cannot be parsed"
+        raise InputError(f"{where}: not valid YAML ({problem}); correct the card") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: a task card is a mapping of fields; see 'medinst-eval tasks'")
+    return content
+
+
+def _category_card(path: Path, content: dict[str, Any]) -> CategoryCard:
+    """Validate a category file; each task inherits its category."""
+    stanzas = content.get("tasks")
+    if isinstance(stanzas, list):
+        inherited = {"category": content.get("category")}
+        stanzas = [inherited | task if isinstance(task, dict) else task for task in stanzas]
+        content = content | {"tasks": stanzas}
+    try:
+        card = CategoryCard.model_validate(content)
+    except ValidationError as error:
+        raise InputError(_one_line(path, content, error)) from error
+    for task in card.tasks:
+        if task.category != card.category:
+            raise InputError(
+                f"{path}: task '{task.name}': field 'category' is {task.category} in the card of "
+                f"{card.category}; move it to the card of {task.category}"
+            )
+    return card
+
+
+def _own_task(path: Path, stanza: Any, place: str, category: Any) -> TaskCard:
+    """Validate one stanza of a task file of one's own."""
+    if not isinstance(stanza, dict):
+        raise InputError(f"{path}: {place}: a task is a mapping of fields")
+    defaults = {
+        "title": str(stanza.get("name", "")),
+        "source": "own data",
+        "licence": "not stated",
+        "citation": "",
+        "suite": OWN_SUITE,
+    }
+    if category is not None:
+        defaults["category"] = category
+    try:
+        card = TaskCard.model_validate(defaults | stanza)
+    except ValidationError as error:
+        raise InputError(_one_line(path, {"tasks": {place: stanza}}, error, (place,))) from error
+    if card.data is None:
+        raise InputError(
+            f"{path}: task '{card.name}': field 'data' is missing; "
+            "give 'data: {path: FILE}' or 'data: {hub: ID}'"
+        )
+    if card.data.path is None:
+        return card
+    absolute = str((path.parent / card.data.path).resolve())
+    return card.model_copy(update={"data": card.data.model_copy(update={"path": absolute})})
+
+
+def _one_line(
+    path: Path,
+    content: Mapping[str, Any],
+    error: ValidationError,
+    prefix: tuple[str | int, ...] = (),
+) -> str:
+    """The first validation error as `FILE: task 'NAME': field 'x': what is wrong`."""
+    first = error.errors()[0]
+    location: tuple[str | int, ...] = (*prefix, *first["loc"])
+    stanza: Any = content.get("tasks")
+    who = ""
+    if prefix or location[:1] == ("tasks",):
+        location = location if prefix else location[1:]
+        if location and isinstance(stanza, dict | list):
+            stanza = stanza[location[0]]
+            name = stanza.get("name") if isinstance(stanza, dict) else None
+            who = f"task '{name}': " if name else f"tasks[{location[0]}]: "
+            location = location[1:]
+    field = ".".join(str(part) for part in location)
+    problem = first["msg"].removeprefix("Value error, ")
+    given = "" if first["type"] in ("missing", "value_error") else f", got {first['input']!r:.60}"
+    named = f"field '{field}': " if field else ""
+    return f"{path}: {who}{named}{problem}{given}; correct the card"
+
+
+def _refuse_duplicates(tasks: Iterable[tuple[Path, TaskCard]]) -> None:
+    seen: dict[str, Path] = {}
+    for path, task in tasks:
+        lower = task.name.lower()
+        if lower in seen:
+            raise InputError(
+                f"{path}: task '{task.name}' is also in {seen[lower].name}; rename one of them"
+            )
+        seen[lower] = path
