@@ -196,12 +196,13 @@ def test_the_interval_covers_the_truth_in_95_of_100(kind: str) -> None:
 
 
 def brute_force(base: FloatArray, new: FloatArray, score: Score) -> float:
-    observed = abs(score(new.sum(0)) - score(base.sum(0)))
+    observed = abs(float(score(new.sum(0))) - float(score(base.sum(0))))
     hits = 0
     for swaps in itertools.product([False, True], repeat=len(base)):
         mask = np.array(swaps)[:, None]
         first, second = np.where(mask, new, base), np.where(mask, base, new)
-        hits += abs(score(second.sum(0)) - score(first.sum(0))) >= observed - 1e-12
+        gap = abs(float(score(second.sum(0))) - float(score(first.sum(0))))
+        hits += gap >= observed - 1e-12
     return hits / 2 ** len(base)
 
 
