@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from medinst_eval.errors import InputError
 from medinst_eval.tasks.card import CategoryCard, DataSource, MetricSet, TaskCard
@@ -30,6 +30,7 @@ __all__ = [
     "load_cards",
     "load_categories",
     "load_file",
+    "named",
     "select",
 ]
 
@@ -89,18 +90,17 @@ def load_file(path: Path | str) -> tuple[TaskCard, ...]:
     content = _read_yaml(path)
     if "tasks" not in content:
         content = {"tasks": [content]}
-    unknown = sorted(set(content) - {"category", "title", "description", "tasks"})
-    if unknown:
-        raise InputError(f"{path}: unknown field '{unknown[0]}' beside 'tasks'; remove it")
-    stanzas = content["tasks"]
-    if not isinstance(stanzas, list) or not stanzas:
-        raise InputError(f"{path}: field 'tasks': give a list of at least one task")
-    tasks = tuple(
-        _own_task(path, stanza, f"tasks[{number}]", content.get("category"))
-        for number, stanza in enumerate(stanzas)
-    )
-    _refuse_duplicates((path, task) for task in tasks)
-    return tasks
+    category = content.get("category")
+    stanzas = content["tasks"] if isinstance(content["tasks"], list) else []
+    filled = [_with_defaults(stanza, category) for stanza in stanzas]
+    beside = {k: v for k, v in content.items() if k not in ("category", "title", "description")}
+    try:
+        read = _OwnTasks.model_validate(beside | {"tasks": filled})
+    except ValidationError as error:
+        raise InputError(_one_line(path, filled, error)) from error
+    cards = tuple(_with_absolute_path(path, card) for card in read.tasks)
+    _refuse_duplicates((path, card) for card in cards)
+    return cards
 
 
 def select(cards: Sequence[TaskCard], spec: str) -> tuple[TaskCard, ...]:
@@ -124,6 +124,17 @@ def select(cards: Sequence[TaskCard], spec: str) -> tuple[TaskCard, ...]:
             raise InputError(f"unknown task, category or level '{part}'{_nearest(cards, part)}")
         chosen.update(found)
     return tuple(card for card in cards if card.name in chosen)
+
+
+def named(cards: Sequence[TaskCard], spec: str) -> frozenset[str]:
+    """The tasks that a selection spells out by name, not by category or level.
+
+    Args:
+        cards: The cards that `select` was given.
+        spec: The selection that `select` was given.
+    """
+    parts = {part.strip().lower() for part in spec.split(",")}
+    return frozenset(card.name for card in cards if card.name.lower() in parts)
 
 
 def cluster_key(card: TaskCard, text: str) -> str | None:
@@ -206,14 +217,13 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 def _category_card(path: Path, content: dict[str, Any]) -> CategoryCard:
     """Validate a category file; each task inherits its category."""
     stanzas = content.get("tasks")
-    if isinstance(stanzas, list):
-        inherited = {"category": content.get("category")}
-        stanzas = [inherited | task if isinstance(task, dict) else task for task in stanzas]
-        content = content | {"tasks": stanzas}
+    stanzas = stanzas if isinstance(stanzas, list) else []
+    inherited = {"category": content.get("category")}
+    filled = [inherited | task if isinstance(task, dict) else task for task in stanzas]
     try:
-        card = CategoryCard.model_validate(content)
+        card = CategoryCard.model_validate(content | {"tasks": filled})
     except ValidationError as error:
-        raise InputError(_one_line(path, content, error)) from error
+        raise InputError(_one_line(path, filled, error)) from error
     for task in card.tasks:
         if task.category != card.category:
             raise InputError(
@@ -223,10 +233,18 @@ def _category_card(path: Path, content: dict[str, Any]) -> CategoryCard:
     return card
 
 
-def _own_task(path: Path, stanza: Any, place: str, category: Any) -> TaskCard:
-    """Validate one stanza of a task file of one's own."""
+class _OwnTasks(BaseModel):
+    """A task file of one's own, before its defaults are settled."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    tasks: tuple[TaskCard, ...] = Field(min_length=1)
+
+
+def _with_defaults(stanza: Any, category: Any) -> Any:
+    """A stanza of one's own, completed with what the cards of the benchmark must say."""
     if not isinstance(stanza, dict):
-        raise InputError(f"{path}: {place}: a task is a mapping of fields")
+        return stanza
     defaults = {
         "title": str(stanza.get("name", "")),
         "source": "own data",
@@ -236,10 +254,10 @@ def _own_task(path: Path, stanza: Any, place: str, category: Any) -> TaskCard:
     }
     if category is not None:
         defaults["category"] = category
-    try:
-        card = TaskCard.model_validate(defaults | stanza)
-    except ValidationError as error:
-        raise InputError(_one_line(path, {"tasks": {place: stanza}}, error, (place,))) from error
+    return defaults | stanza
+
+
+def _with_absolute_path(path: Path, card: TaskCard) -> TaskCard:
     if card.data is None:
         raise InputError(
             f"{path}: task '{card.name}': field 'data' is missing; "
@@ -251,24 +269,16 @@ def _own_task(path: Path, stanza: Any, place: str, category: Any) -> TaskCard:
     return card.model_copy(update={"data": card.data.model_copy(update={"path": absolute})})
 
 
-def _one_line(
-    path: Path,
-    content: Mapping[str, Any],
-    error: ValidationError,
-    prefix: tuple[str | int, ...] = (),
-) -> str:
+def _one_line(path: Path, stanzas: Sequence[Any], error: ValidationError) -> str:
     """The first validation error as `FILE: task 'NAME': field 'x': what is wrong`."""
     first = error.errors()[0]
-    location: tuple[str | int, ...] = (*prefix, *first["loc"])
-    stanza: Any = content.get("tasks")
+    location = first["loc"]
     who = ""
-    if prefix or location[:1] == ("tasks",):
-        location = location if prefix else location[1:]
-        if location and isinstance(stanza, dict | list):
-            stanza = stanza[location[0]]
-            name = stanza.get("name") if isinstance(stanza, dict) else None
-            who = f"task '{name}': " if name else f"tasks[{location[0]}]: "
-            location = location[1:]
+    if location[:1] == ("tasks",) and len(location) > 1 and isinstance(location[1], int):
+        stanza = stanzas[location[1]]
+        name = stanza.get("name") if isinstance(stanza, dict) else None
+        who = f"task '{name}': " if name else f"tasks[{location[1]}]: "
+        location = location[2:]
     field = ".".join(str(part) for part in location)
     problem = first["msg"].removeprefix("Value error, ")
     given = "" if first["type"] in ("missing", "value_error") else f", got {first['input']!r:.60}"
