@@ -47,6 +47,8 @@ class Metric(ABC):
         is_sum: False for metrics whose score is not a function of summed statistics (Spearman):
             `score` is then given the rows themselves, shape (..., rows, stats).
         per_row: True where `score` of a single row is meaningful on its own and shown per sample.
+        forms: Answer forms the metric applies to; empty: any.
+        citation: BibTeX of the work to cite, where there is one.
     """
 
     name: ClassVar[str]
@@ -55,6 +57,8 @@ class Metric(ABC):
     reads: ClassVar[Literal["text", "answer"]] = "answer"
     is_sum: ClassVar[bool] = True
     per_row: ClassVar[bool] = True
+    forms: ClassVar[tuple[Form, ...]] = ()
+    citation: ClassVar[str] = ""
 
     def __init__(self, context: MetricContext) -> None:
         self.context = context
@@ -78,7 +82,7 @@ class Metric(ABC):
         """Ordered `key:value|key:value` of everything that can change the number."""
 
 
-class MetricUnavailable(Exception):
+class MetricUnavailable(Exception):  # noqa: N818 - a state of this machine, not a mistake
     """A metric cannot be computed here; the text says why and what to do.
 
     Scoring turns it into a `null` value with that reason; it never fails a run.
