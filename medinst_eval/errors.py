@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class MedinstError(Exception):
     """Base of every error this package raises on purpose; the command line exits with 2."""
@@ -33,3 +36,10 @@ class InterruptedRunError(MedinstError):
     """The user or a scheduler asked the run to stop; what was finished is kept."""
 
     exit_code = 130
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """`; did you mean 'x'?` for a misspelt name, or nothing where no known name is near."""
+    by_lower = {candidate.lower(): candidate for candidate in known}
+    found = difflib.get_close_matches(name.lower(), by_lower, n=1)
+    return f"; did you mean '{by_lower[found[0]]}'?" if found else ""

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from medinst_eval import metrics, parsers, stats
 from medinst_eval.metrics.base import FloatArray, Metric, MetricContext, MetricUnavailable
-from medinst_eval.tasks import cluster_key
+from medinst_eval.tasks import clusters
 from medinst_eval.tasks.card import TaskCard
 from medinst_eval.types import (
     Answer,
@@ -162,15 +162,6 @@ def bind_metric(name: str, card: TaskCard, options: ScoringOptions, golds: Any =
     return metrics.create(name, context)
 
 
-def _cluster_ids(card: TaskCard, rows: Sequence[ScoredRow]) -> npt.NDArray[np.int64]:
-    numbers: dict[str, int] = {}
-    keys = (
-        row.sample.id if card.cluster == "row" else cluster_key(card, row.sample.input)
-        for row in rows
-    )
-    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
-
-
 def score_task(task: TaskRows, options: ScoringOptions) -> TaskScores:
     """Score one task: parse every row, sum every metric, resample all metrics together."""
     rows = [
@@ -178,10 +169,18 @@ def score_task(task: TaskRows, options: ScoringOptions) -> TaskScores:
         for sample, prediction in zip(task.samples, task.predictions, strict=True)
     ]
     scored = [row for row in rows if row.status != "error"]
+    documents = clusters(task.card, [row.sample.input for row in scored])
     result = TaskScores(
-        card=task.card, rows=rows, scored=scored, clusters=_cluster_ids(task.card, scored),
-        stats={}, values={}, scores={}, resampled={}, warnings=task.warnings,
-    )  # fmt: skip
+        card=task.card,
+        rows=rows,
+        scored=scored,
+        clusters=np.array(documents, dtype=np.int64),
+        stats={},
+        values={},
+        scores={},
+        resampled={},
+        warnings=task.warnings,
+    )
     bound: dict[str, Metric] = {}
     for name in metric_names(task.card, options):
         kind = metrics.get(name)

@@ -1,0 +1,153 @@
+"""`manifest.json`: what was asked and with what, and never a key or the environment."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from medinst_eval import prompts
+from medinst_eval.backends.base import Backend
+from medinst_eval.config import RunConfig, default_run_name
+from medinst_eval.data import Dataset
+from medinst_eval.fingerprint import ModelIdentity, identify
+from medinst_eval.scoring import ScoringOptions
+from medinst_eval.store import SCHEMA_VERSION, Manifest
+
+# Backends whose model is a name to somebody else, not files that could be read here.
+_NAMED_MODELS = ("baseline", "openai")
+
+
+def now() -> str:
+    """The time as ISO 8601 in UTC, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def package_version() -> str:
+    """Version of this package."""
+    try:
+        return version("medinst-eval")
+    except PackageNotFoundError:
+        return "0+unknown"
+
+
+def build_manifest(config: RunConfig, name: str, backend: Backend, dataset: Dataset) -> Manifest:
+    """The manifest of a run that is about to start."""
+    described = backend.describe()
+    layout = prompts.resolve_layout(config.prompts(), backend.tokenizer)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "run": config.run_name or default_run_name(config),
+        "suite": config.suite,
+        "model": _model(config, name),
+        "backend": {
+            "name": name,
+            "version": described.pop("version", None),
+            "arguments": described,
+        },
+        "sampling": {
+            "temperature": config.temperature,
+            "top_p": config.top_p,
+            "seed": config.seed,
+            "max_tokens": config.max_tokens,
+        },
+        "prompt": {
+            "shots": config.shots,
+            "layout": layout,
+            "system_prompt": config.system_prompt,
+            "template_args": dict(config.template_args),
+            "overlong": config.overlong,
+            "max_model_len": backend.max_model_len,
+        },
+        "data": _data(config, dataset),
+        "scoring": scoring_record(config.scoring()),
+        "cards": [card.model_dump(mode="json") for card in _own_cards(dataset)],
+        "package": {"version": package_version(), "git_commit": _git_commit()},
+        "platform": {
+            "python": platform.python_version(),
+            "system": platform.platform(),
+            "machine": platform.machine(),
+        },
+        "started": now(),
+        "ended": None,
+    }
+
+
+def scoring_record(options: ScoringOptions) -> dict[str, Any]:
+    """Options of scoring as the manifest keeps them, so that `score` can use them again."""
+    return {
+        "seed": options.seed,
+        "resamples": options.resamples,
+        "paper_extras": options.paper_extras,
+        "metric_options": {k: v for k, v in options.metric_options.items() if v is not None},
+    }
+
+
+def _model(config: RunConfig, backend: str) -> dict[str, Any]:
+    if backend in _NAMED_MODELS:
+        identity = ModelIdentity(
+            name=config.model, revision=None, fingerprint=f"{backend}:{config.model}"
+        )
+    else:
+        identity = identify(config.model, config.model_revision, offline=config.offline)
+    options = config.engine()
+    return {
+        "name": identity.name,
+        "revision": identity.revision,
+        "fingerprint": identity.fingerprint,
+        "dtype": options.dtype,
+        "quantization": options.quantization,
+        "lora": identify_adapter(options.lora),
+    }
+
+
+def identify_adapter(lora: str | None) -> str | None:
+    """Content fingerprint of a LoRA folder, or None."""
+    from medinst_eval.fingerprint import folder_fingerprint
+
+    if lora is None:
+        return None
+    return folder_fingerprint(Path(lora)) if Path(lora).is_dir() else lora
+
+
+def _data(config: RunConfig, dataset: Dataset) -> dict[str, Any]:
+    return {
+        "source": dataset.source,
+        "revision": dataset.revision,
+        "limit": config.limit,
+        "sample": config.sample,
+        "seed": config.seed if config.sample is not None else None,
+        "shard": f"{config.shard[0]}/{config.shard[1]}" if config.shard else None,
+        "tasks": {
+            task.card.name: {
+                "digest": task.digest,
+                "rows": len(task.samples),
+                "rows_total": task.rows_total,
+            }
+            for task in dataset.tasks
+        },
+        "absent": list(dataset.absent),
+    }
+
+
+def _own_cards(dataset: Dataset) -> list[Any]:
+    """Cards that another machine cannot know: tasks of the user's own."""
+    return [task.card for task in dataset.tasks if task.card.data is not None]
+
+
+def _git_commit() -> str | None:
+    """Commit of the checkout that this package runs from; None for an installed wheel."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(root), "rev-parse", "HEAD"],
+            capture_output=True, text=True, timeout=5, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return found.stdout.strip() or None
