@@ -8,6 +8,9 @@ from typing import Any, Protocol
 
 from medinst_eval.types import Generation, Request, Sample
 
+FLOOR_LOGPROB = -100.0
+"""Stands for a choice whose log-probability is below all that an engine reports."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
@@ -16,6 +19,8 @@ class Sampling:
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int = 0
+    ignore_eos: bool = False
+    """Write on to the limit: for measuring speed, never for scores."""
 
 
 @dataclass(frozen=True, kw_only=True)
