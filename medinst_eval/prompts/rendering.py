@@ -1,0 +1,160 @@
+"""Turns -> text by the model's own chat template -> tokens, in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal, Protocol
+
+from medinst_eval.errors import InputError
+from medinst_eval.prompts.layouts import Pairs, turns
+from medinst_eval.types import Layout, Message
+
+# Prompts per call of the tokenizer: enough to keep its threads busy; what a call returns is
+# several times larger than what is kept of it.
+_BATCH = 512
+
+# Arguments of `apply_chat_template` itself, which `--chat-template-arg` must not change.
+_RESERVED = frozenset(
+    {
+        "add_generation_prompt",
+        "continue_final_message",
+        "conversation",
+        "max_length",
+        "padding",
+        "return_assistant_tokens_mask",
+        "return_dict",
+        "return_tensors",
+        "tokenize",
+        "tokenizer_kwargs",
+        "truncation",
+    }
+)
+
+
+class Tokenizer(Protocol):
+    """The part of a Hugging Face tokenizer that prompts need."""
+
+    chat_template: str | None
+    bos_token: str | None
+    eos_token: str | None
+
+    def __call__(self, text: Any, **kwargs: Any) -> Any: ...
+    def apply_chat_template(self, conversation: Any, **kwargs: Any) -> Any: ...
+    def decode(self, token_ids: Any, **kwargs: Any) -> str: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Renderer:
+    """One way of showing samples to one model."""
+
+    layout: Layout
+    system_prompt: str | None
+    template_args: Mapping[str, Any]
+    tokenizer: Tokenizer | None
+    interned: dict[int, int] = field(default_factory=dict, repr=False)
+    """One object per token id: millions of tokens would else be millions of integers."""
+
+    def __post_init__(self) -> None:
+        reserved = sorted(_RESERVED & set(self.template_args))
+        if reserved:
+            raise InputError(
+                f"--chat-template-arg {reserved[0]} is set by the harness itself; leave it out"
+            )
+
+    @cached_property
+    def system_role(self) -> Literal["none", "system", "user"]:
+        """Whether the system prompt is a turn of its own or must open the first user turn."""
+        if not self.system_prompt:
+            return "none"
+        if self.layout == "plain":
+            return "user"
+        if self.tokenizer is None:
+            return "system"
+        from jinja2 import TemplateError
+
+        probe = turns(self.layout, "question", (), self.system_prompt)
+        try:
+            (text,) = self._render([probe])
+        except TemplateError:
+            return "user"
+        # Some templates skip turns whose role they do not know.
+        return "system" if self.system_prompt.strip() in text else "user"
+
+    def messages(self, question: str, pairs: Pairs) -> tuple[Message, ...]:
+        """Turns of one prompt."""
+        merge = self.system_role == "user"
+        return turns(self.layout, question, pairs, self.system_prompt, merge_system=merge)
+
+    def texts(self, prompts: Sequence[tuple[Message, ...]]) -> list[str] | None:
+        """What the model reads, template applied; None where a server applies it.
+
+        Raises:
+            InputError: The template cannot render the turns.
+        """
+        if self.layout == "plain":
+            return [messages[0].content for messages in prompts]
+        if self.tokenizer is None:
+            return None
+        from jinja2 import TemplateError
+
+        try:
+            return self._render(prompts)
+        except (TemplateError, TypeError) as error:
+            raise InputError(
+                f"the model's chat template cannot render the prompt ({error}); try --layout "
+                "inline or plain, or check --chat-template-arg"
+            ) from error
+
+    def token_ids(self, texts: Sequence[str]) -> Iterator[tuple[int, ...]]:
+        """Tokens of rendered texts, the special tokens that belong there included."""
+        assert self.tokenizer is not None
+        keep = self.interned.setdefault
+        for start in range(0, len(texts), _BATCH):
+            for ids in self._encode(texts[start : start + _BATCH]):
+                yield tuple(map(keep, ids, ids))
+
+    def _render(self, prompts: Sequence[tuple[Message, ...]]) -> list[str]:
+        assert self.tokenizer is not None
+        conversations = [
+            [{"role": turn.role, "content": turn.content} for turn in messages]
+            for messages in prompts
+        ]
+        rendered: list[str] = self.tokenizer.apply_chat_template(
+            conversations, tokenize=False, add_generation_prompt=True, **self.template_args
+        )
+        return rendered
+
+    def _encode(self, texts: Sequence[str]) -> list[list[int]]:
+        assert self.tokenizer is not None
+        if self.layout != "plain":
+            # A chat template writes all special tokens it wants; more would be wrong.
+            return token_lists(self.tokenizer, texts, special=False)
+        bos, eos = self.tokenizer.bos_token, self.tokenizer.eos_token
+        encoded = token_lists(self.tokenizer, texts, special=True)
+        end = getattr(self.tokenizer, "eos_token_id", None)
+        for index, text in enumerate(texts):
+            if bos and text.startswith(bos):
+                (encoded[index],) = token_lists(self.tokenizer, [text], special=False)
+            elif end is not None and encoded[index][-1:] == [end] and not text.endswith(eos or ""):
+                # A closing token, which some tokenizers add, would tell the model to stop here.
+                encoded[index] = encoded[index][:-1]
+        return encoded
+
+
+def token_lists(tokenizer: Tokenizer, texts: Sequence[str], *, special: bool) -> list[list[int]]:
+    """Token ids of texts, one call for all; `special`: with the tokenizer's special tokens."""
+    if not texts:
+        return []
+    encoded = tokenizer(
+        list(texts),
+        add_special_tokens=special,
+        padding=False,
+        truncation=False,
+        return_attention_mask=False,
+        return_token_type_ids=False,
+        verbose=False,  # longer than the model's context is our business, and handled
+    )
+    ids: list[list[int]] = encoded["input_ids"]
+    return ids
