@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime
 import platform
 import subprocess
+from collections.abc import Mapping
+from dataclasses import fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,8 @@ from medinst_eval import prompts
 from medinst_eval.backends.base import Backend
 from medinst_eval.config import RunConfig, default_run_name
 from medinst_eval.data import Dataset
-from medinst_eval.fingerprint import ModelIdentity, identify
+from medinst_eval.errors import InputError
+from medinst_eval.fingerprint import ModelIdentity, folder_fingerprint, identify
 from medinst_eval.scoring import ScoringOptions
 from medinst_eval.store import SCHEMA_VERSION, Manifest
 
@@ -64,6 +67,7 @@ def build_manifest(config: RunConfig, name: str, backend: Backend, dataset: Data
         },
         "data": _data(config, dataset),
         "scoring": scoring_record(config.scoring()),
+        "settings": settings_record(config),
         "cards": [card.model_dump(mode="json") for card in _own_cards(dataset)],
         "package": {"version": package_version(), "git_commit": _git_commit()},
         "platform": {
@@ -86,6 +90,37 @@ def scoring_record(options: ScoringOptions) -> dict[str, Any]:
     }
 
 
+_WHERE_AND_HOW = (
+    "output", "run_name", "fresh", "retry_errors", "retry_empty", "max_errors", "shard",
+)  # fmt: skip
+
+
+def settings_record(config: RunConfig) -> dict[str, Any]:
+    """The run's settings, so that `verify` can ask the same again; keys are never among them."""
+    record = {name: value for name, value in vars(config).items() if name not in _WHERE_AND_HOW}
+    record["backend_options"] = {k: v for k, v in config.backend_options.items() if v is not None}
+    return {
+        name: dict(value) if isinstance(value, Mapping) else value
+        for name, value in record.items()
+        if value is not None
+    }
+
+
+def settings_of(manifest: Manifest, **changes: Any) -> RunConfig:
+    """The settings that a run was made with, some of them changed."""
+    stored = manifest.get("settings")
+    if not isinstance(stored, dict):
+        raise InputError(f"run {manifest.get('run')} does not record its settings; run it again")
+    known = {field.name for field in fields(RunConfig)}
+    settings = {name: value for name, value in stored.items() if name in known} | changes
+    for name in ("task_files",):
+        settings[name] = tuple(settings.get(name) or ())
+    options = settings.get("backend_options", {})
+    if "base_urls" in options:
+        options = {**options, "base_urls": tuple(options["base_urls"])}
+    return RunConfig(**{**settings, "backend_options": options})
+
+
 def _model(config: RunConfig, backend: str) -> dict[str, Any]:
     if backend in _NAMED_MODELS:
         identity = ModelIdentity(
@@ -106,8 +141,6 @@ def _model(config: RunConfig, backend: str) -> dict[str, Any]:
 
 def identify_adapter(lora: str | None) -> str | None:
     """Content fingerprint of a LoRA folder, or None."""
-    from medinst_eval.fingerprint import folder_fingerprint
-
     if lora is None:
         return None
     return folder_fingerprint(Path(lora)) if Path(lora).is_dir() else lora

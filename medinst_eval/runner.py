@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from medinst_eval import backends, data, prompts, store, summary
+from medinst_eval import backends, data, prompts, store, summary, tasks
 from medinst_eval.backends.base import Backend
 from medinst_eval.config import DEFAULT_DATA, RunConfig, default_run_name
 from medinst_eval.errors import BackendError, InputError
@@ -91,8 +91,7 @@ def run(config: RunConfig, observer: Observer | None = None) -> RunOutcome:
     observer.stage("data")
     started = time.perf_counter()
     suite = suite_cards(config.suite, config.task_files)
-    cards = _select(config, suite)
-    dataset = _load(config, cards)
+    cards, dataset = load_samples(config)
     for name in dataset.absent:
         observer.note(f"task {name} is absent from {dataset.source}; left out")
     samples = {task.card.name: _shard(task.samples, config.shard) for task in dataset.tasks}
@@ -119,16 +118,12 @@ def run(config: RunConfig, observer: Observer | None = None) -> RunOutcome:
     return RunOutcome(path=folder, results=results)
 
 
-def _select(config: RunConfig, suite: Sequence[TaskCard]) -> tuple[TaskCard, ...]:
-    from medinst_eval import tasks
-
+def load_samples(config: RunConfig) -> tuple[tuple[TaskCard, ...], data.Dataset]:
+    """The cards that a run asks, and their rows (shards are cut later)."""
+    cards = suite_cards(config.suite, config.task_files)
     if config.tasks:
-        return tasks.select(tuple(suite), config.tasks)
-    return tuple(suite)
-
-
-def _load(config: RunConfig, cards: Sequence[TaskCard]) -> data.Dataset:
-    return data.load(
+        cards = tasks.select(cards, config.tasks)
+    dataset = data.load(
         cards,
         source=config.data or DEFAULT_DATA,
         revision=config.revision,
@@ -139,6 +134,7 @@ def _load(config: RunConfig, cards: Sequence[TaskCard]) -> data.Dataset:
         asked_by_name=config.tasks is not None,
         offline=config.offline,
     )
+    return cards, dataset
 
 
 def _shard(samples: Sequence[Sample], shard: tuple[int, int] | None) -> tuple[Sample, ...]:
@@ -180,7 +176,7 @@ def _generate(
     starter = _start_in_background(backend, clock)
     observer.stage("prompts")
     started = time.perf_counter()
-    built = _build_prompts(config, backend, pending, limits)
+    built = build_prompts(config, backend, pending, limits)
     clock.add("prompts_s", started)
     observer.stage("engine")
     starter.wait()
@@ -189,17 +185,7 @@ def _generate(
     order = {card.name: position for position, card in enumerate(cards)}
     errors = _ErrorLimit.parse(config.max_errors, len(every))
     for attempt in range(config.retry_empty + 1):
-        requests = [
-            Request(
-                id=sample.id,
-                task=sample.task,
-                prompt=built[sample.id],
-                max_tokens=limits[sample.task],
-                choices=sample.choices,
-            )
-            for sample in pending
-        ]
-        requests.sort(key=lambda r: _order(r, order))
+        requests = sorted(to_requests(pending, built, limits), key=lambda r: _order(r, order))
         empty = []
         with closing(backend.generate(requests)) as generations:
             for generation in generations:
@@ -227,9 +213,14 @@ def _is_empty(prediction: Prediction) -> bool:
     return prediction.error is None and not prediction.output.strip()
 
 
-def _build_prompts(
+def build_prompts(
     config: RunConfig, backend: Backend, samples: Sequence[Sample], limits: Mapping[str, int]
 ) -> dict[str, Prompt]:
+    """Prompts by sample id, fitted to the model's context.
+
+    Raises:
+        InputError: The context leaves no room for a prompt.
+    """
     window = backend.max_model_len
     rooms: list[int | None] = []
     for sample in samples:
@@ -244,6 +235,22 @@ def _build_prompts(
         samples, options=config.prompts(), tokenizer=backend.tokenizer, max_prompt_tokens=rooms
     )
     return {sample.id: prompt for sample, prompt in zip(samples, built, strict=True)}
+
+
+def to_requests(
+    samples: Sequence[Sample], built: Mapping[str, Prompt], limits: Mapping[str, int]
+) -> list[Request]:
+    """Samples as requests, with the prompts built for them and their task's token limit."""
+    return [
+        Request(
+            id=sample.id,
+            task=sample.task,
+            prompt=built[sample.id],
+            max_tokens=limits[sample.task],
+            choices=sample.choices,
+        )
+        for sample in samples
+    ]
 
 
 def _order(request: Request, order: Mapping[str, int]) -> tuple[int, str, int]:

@@ -1,9 +1,4 @@
-"""A run folder: manifest, append-only predictions, resume, lock, and the finished files.
-
-`predictions.jsonl` is written line by line and flushed, each line with a checksum, so that
-whatever was finished before a crash is kept and whatever was damaged is noticed. All other files
-are written whole or not at all.
-"""
+"""A run folder opened by its only writer: resume, lock, append, finished files."""
 
 from __future__ import annotations
 
@@ -12,9 +7,8 @@ import io
 import json
 import os
 import time
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -24,185 +18,11 @@ import numpy.typing as npt
 
 from medinst_eval.errors import StoreError
 from medinst_eval.files import read_json, write_atomic, write_json
+from medinst_eval.store.lines import encode_prediction, load_predictions
+from medinst_eval.store.names import MANIFEST, PREDICTIONS, RESULTS, SAMPLES, STATS, Manifest
 from medinst_eval.types import Prediction
 
-MANIFEST = "manifest.json"
-PREDICTIONS = "predictions.jsonl"
-SAMPLES = "samples.jsonl"
-RESULTS = "results.json"
-STATS = "stats.npz"
-SCHEMA_VERSION = 1
-
-_CRC_KEY = ', "crc": "'
 _SYNC_SECONDS = 2.0
-_NAMES = frozenset(f.name for f in fields(Prediction))
-_REQUIRED = ("task", "id", "key", "prompt_sha", "output", "finish_reason")
-
-Manifest = dict[str, Any]
-FloatArray = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Loaded:
-    """What a `predictions.jsonl` holds."""
-
-    predictions: dict[str, Prediction]
-    """By sample id; where an id occurs twice, the later line counts."""
-    damaged: tuple[str, ...] = ()
-    """Lines that cannot be trusted, as `line 12: checksum differs`."""
-    half_line: bool = False
-    """The file ends in the middle of a line, as after a crash."""
-    needs_rewrite: bool = False
-
-
-# -- reading ------------------------------------------------------------------------------------
-
-
-def encode_prediction(prediction: Prediction) -> str:
-    """One line of `predictions.jsonl`, checksum included, newline at the end."""
-    record = asdict(prediction)
-    for name in ("choice_logprobs", "dropped_shots", "cut_tokens"):
-        if not record[name]:
-            del record[name]
-    body = json.dumps(record, ensure_ascii=False, allow_nan=False)
-    # U+2028 and lone surrogates would break line-wise readers and UTF-8 encoding.
-    body = body.encode("utf-8", "backslashreplace").decode()
-    return f'{body[:-1]}{_CRC_KEY}{zlib.crc32(body.encode()):08x}"}}\n'
-
-
-def decode_prediction(line: str) -> Prediction:
-    """The prediction on a line.
-
-    Raises:
-        ValueError: Not JSON, a missing field, or a checksum that differs.
-    """
-    body, found, tail = line.rpartition(_CRC_KEY)
-    if found:
-        body += "}"
-        if tail != f'{zlib.crc32(body.encode()):08x}"}}':
-            raise ValueError("checksum differs")
-    record = json.loads(body if found else line)
-    if not isinstance(record, dict):
-        raise ValueError("not an object")
-    if missing := [name for name in _REQUIRED if not isinstance(record.get(name), str)]:
-        raise ValueError(f"field '{missing[0]}' is missing or not text")
-    if logprobs := record.get("choice_logprobs"):
-        record["choice_logprobs"] = tuple(logprobs)
-    known = {name: value for name, value in record.items() if name in _NAMES}
-    known = {"reasoning": None, "prompt_tokens": 0, "output_tokens": 0, **known}
-    return Prediction(**known)
-
-
-def load_predictions(path: Path) -> Loaded:
-    """Read `predictions.jsonl`; a damaged line is reported, never trusted and never fatal."""
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        return Loaded(predictions={})
-    except OSError as error:
-        raise StoreError(f"cannot read {path}: {error.strerror}") from error
-    half_line = bool(raw) and not raw.endswith(b"\n")
-    lines = raw.split(b"\n")
-    tail = lines.pop() if lines else b""
-    predictions: dict[str, Prediction] = {}
-    damaged: list[str] = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            prediction = decode_prediction(line.decode())
-        except ValueError as error:
-            reason = "not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
-            damaged.append(f"line {number}: {reason}")
-            continue
-        predictions[prediction.id] = prediction
-    if tail:
-        # A complete record that only lost its newline is as good as any other.
-        try:
-            prediction = decode_prediction(tail.decode())
-            predictions[prediction.id] = prediction
-        except ValueError:
-            pass
-    rewrite = bool(damaged) or half_line or len(predictions) != len(lines)
-    return Loaded(
-        predictions=predictions,
-        damaged=tuple(damaged),
-        half_line=half_line,
-        needs_rewrite=rewrite,
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class FinishedRun:
-    """A scored run folder, opened for reading."""
-
-    path: Path
-    manifest: Manifest
-    results: dict[str, Any]
-
-    @property
-    def name(self) -> str:
-        """Name of the run."""
-        return str(self.results.get("run") or self.path.name)
-
-    def samples(self) -> Iterator[dict[str, Any]]:
-        """Lines of `samples.jsonl`, in task and row order.
-
-        Raises:
-            StoreError: Missing or damaged; the message says how to make it again.
-        """
-        path = self.path / SAMPLES
-        try:
-            with path.open(encoding="utf-8") as lines:
-                for number, line in enumerate(lines, start=1):
-                    try:
-                        yield json.loads(line)
-                    except ValueError as error:
-                        raise StoreError(
-                            f"{path}:{number}: not valid JSON; "
-                            f"`medinst-eval score {self.path}` writes it again"
-                        ) from error
-        except OSError as error:
-            raise StoreError(
-                f"cannot read {path}: {error.strerror}; "
-                f"`medinst-eval score {self.path}` writes it again"
-            ) from error
-
-    def stats(self) -> dict[str, npt.NDArray[Any]]:
-        """Statistics of every scored sample: `"<task>|<metric>"` -> (rows, stats)."""
-        path = self.path / STATS
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                return {name: arrays[name] for name in arrays.files}
-        except (OSError, ValueError, EOFError, zlib.error) as error:
-            raise StoreError(
-                f"cannot read {path} ({error}); `medinst-eval score {self.path}` writes it again"
-            ) from error
-
-
-def read_run(path: Path | str) -> FinishedRun:
-    """Open a scored run folder.
-
-    Raises:
-        StoreError: No run folder, or one that was never scored.
-    """
-    folder = Path(path)
-    if not folder.is_dir():
-        raise StoreError(f"no run folder at {folder}; `medinst-eval --model …` makes one")
-    if not (folder / RESULTS).is_file():
-        if (folder / MANIFEST).is_file():
-            raise StoreError(
-                f"{folder} has no {RESULTS}: the run is unfinished; run the same command again to "
-                f"finish it, or `medinst-eval score {folder}` to score what is there"
-            )
-        raise StoreError(f"{folder} is not a run folder (no {RESULTS})")
-    manifest_path = folder / MANIFEST
-    manifest = read_json(manifest_path, "manifest") if manifest_path.is_file() else {}
-    results = read_json(folder / RESULTS, "results")
-    if not isinstance(results, dict) or not isinstance(results.get("tasks"), dict):
-        raise StoreError(f"{folder / RESULTS} is not a results file (no 'tasks')")
-    return FinishedRun(path=folder, manifest=manifest, results=results)
-
-
-# -- writing ------------------------------------------------------------------------------------
 
 _IDENTITY = ("suite", "model", "backend", "sampling", "prompt", "data")
 # What may differ between two starts of one run: it says how fast, not what is asked.
