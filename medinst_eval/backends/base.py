@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -86,7 +86,7 @@ class Backend(Protocol):
     def start(self) -> None:
         """Load the engine. Raises `BackendError` with a remedy where it cannot."""
 
-    def generate(self, requests: Sequence[Request]) -> Iterator[Generation]:
+    def generate(self, requests: Sequence[Request]) -> Generator[Generation, None, None]:
         """Answer all requests, yielding each as it finishes, in any order.
 
         A request that fails yields a `Generation` with `error` set and `finish_reason="error"`.

@@ -9,7 +9,7 @@ import gc
 import os
 import queue
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from functools import cached_property
 from typing import Any
@@ -153,7 +153,7 @@ class VllmBackend:
         }
         return engine
 
-    def generate(self, requests: Sequence[Request]) -> Iterator[Generation]:
+    def generate(self, requests: Sequence[Request]) -> Generator[Generation, None, None]:
         """Answer the requests in one stream; `Backend.generate` tells the rest.
 
         Raises:
