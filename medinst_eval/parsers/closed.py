@@ -1,0 +1,382 @@
+"""Finds the members of a closed set (labels, options) in an answer; shared by label and choice."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Literal
+
+from medinst_eval.parsers.clean import fold, straighten_quotes
+
+WEAK = frozenset({"yes", "no", "maybe", "none", "not", "true", "false", "a", "i"})
+"""Words of everyday prose: as labels they count only where they stand alone."""
+
+_SYMBOLS = "<>≤≥±%=↑↓+"
+_TOKEN = re.compile(rf"\w+|[{_SYMBOLS}]|(?<![\w])-(?=\d)")
+_ARTICLE = r"(?:(?:the|an?)\s{1,3})?"
+_SPACE = re.compile(r"[\s\"'(\[{:=*_>-]{0,12}")
+_FILLER = re.compile(
+    r"(?:(?:option|choice|letter|answer|label|number|that|the|most likely|likely|probably|clearly"
+    r"|indeed|definitely|therefore|thus|correct|claim|evidence|text|it|is|to be)\b[\s\"'(:\[]{1,4})"
+    r"{0,4}",
+    re.IGNORECASE,
+)
+_FIELD = re.compile(
+    r"[\"']?\b(?:final_?answer|answer_?choice|answer_?letter|answer_?label|answer_?text|answer"
+    r"|predicted_?label|label|prediction|predicted|classification|class|category|verdict|choice"
+    r"|selected_?option|correct_?option|correct_?answer|option|relationship|relation|stance|result"
+    r"|response|output)[\"']\s{0,8}:\s{0,8}",
+    re.IGNORECASE,
+)
+_FINAL = re.compile(
+    r"\\boxed\s?\{(?:\\text\s?\{)?|\bfinal[ _](?:answer|label|verdict|classification|choice)\b"
+    r"[*_\"')]{0,4}\s{0,3}(?:is\b|:|=|-)?[*_]{0,3}",
+    re.IGNORECASE,
+)
+_MARK = re.compile(
+    r"\b(?:answers?|answer[_ ](?:choice|label|letter|option)|label|classification|verdict"
+    r"|conclusion|prediction|decision|stance|relationship"
+    r"|(?:correct|best|right|appropriate|likely) (?:option|choice|diagnosis|label|answer choice))\b"
+    r"(?:\s{1,3}(?:here|to (?:the|this) question))?[*_\"')]{0,4}\s{0,3}"
+    r"(?:(?:is|would be|should be|must be|was|are)\b|:|=|->|→)[*_]{0,3}",
+    re.IGNORECASE,
+)
+_CHOSEN = re.compile(
+    r"\b(?:options?|choices?|answers?|letter|label|(?:i|i'd|i'll|i would|i will|we|we would|would"
+    r"|will|to) (?:choose|select|pick|go with|answer|say|conclude|classify (?:it|this) as))\b"
+    r"(?:\s{1,3}(?:choice|option|label|letter))?[*_\"')]{0,4}\s{0,3}(?::|=|->|→)?[*_]{0,3}",
+    re.IGNORECASE,
+)
+_NEGATION = re.compile(
+    r"(?:\b(?:not|no|never|neither|nor|without|cannot|unlikely|hardly|rather than|instead of"
+    r"|fails? to|failed to|except|excluding|unable to|opposed to|eliminat\w{1,4}|exclud\w{1,4}"
+    r"|rules? out|ruled out)|n't)\b(?:\W{1,3}(?!so\b|therefore\b|thus\b|hence\b)\w{1,30}){0,4}"
+    r"\W{0,3}$",
+    re.IGNORECASE,
+)
+_DENIED = re.compile(
+    r"\W{0,3}(?:(?:the|this|that|claim|option|answer|text|evidence)\W{1,3}){0,2}"
+    r"(?:(?:is|are|was|were|would be|can be|does|seems?)\b)?\W{0,2}(?:also\s)?"
+    r"(?:not\b|n't\b|isn't\b|incorrect|wrong|ruled out|excluded|false\b|unlikely|less likely)",
+    re.IGNORECASE,
+)
+_ALONE = re.compile(r"[\"'*_)\]]{0,3}\s{0,2}(?:[.,;:!)\]}\"'*]|[\n]|$|-\s)")
+_OPENED = re.compile(r"[\"'*(\[{:]\s{0,2}$|(?:^|\n)[\s>*_-]{0,6}$")
+_ALSO = re.compile(r"\W{0,3}\s{0,2}(?:or|and|and/or|/|&|,|vs\.?|versus)\s{0,2}", re.IGNORECASE)
+_LETTER = re.compile(r"\(?\[?([A-Za-z])(?![\w'])")
+_NUMBER = re.compile(r"\(?\[?(\d{1,2})(?![\w%/]|[.,]\d)")
+_LETTER_END = re.compile(r"[\])}\"'*_]{0,4}\s{0,2}(?:[).:,;\]}\"'*\n]|$|-\s)")
+_LETTER_WORDS = re.compile(
+    r"[\])}\"'*_]{0,4}\s{1,3}(?:because|since|as|is|for|due|and|or|with|\()\b", re.IGNORECASE
+)
+
+
+_VALUE = re.compile(r"[^\"\n]{1,1000}")
+_MEMBER = 2000
+"""Longest text that is compared with the members as a whole."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hit:
+    """A member found in a text."""
+
+    index: int
+    start: int
+    end: int
+    kind: Literal["text", "letter", "number"] = "text"
+
+
+class Conflict(Exception):  # noqa: N818 - a signal inside this room, never seen outside
+    """Two members where one was asked for."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Vocabulary:
+    """A closed set ready to be looked for.
+
+    Text handed to its methods must have passed `plain`.
+    """
+
+    names: tuple[str, ...]
+    pattern: re.Pattern[str]
+    owners: Mapping[str, int] = field(default_factory=dict)
+    """Group of the pattern -> index of the member."""
+    exact: Mapping[str, int] = field(default_factory=dict)
+    """Folded writing -> index of the member."""
+    weak: frozenset[int] = frozenset()
+    letters: bool = False
+    """Members may be called A, B, C …"""
+    numbers: bool = False
+    """Members may be called 1, 2, 3 …"""
+
+    def scan(self, text: str) -> Iterator[Hit]:
+        """All members named by their text, longest first, not overlapping."""
+        for match in self.pattern.finditer(text):
+            hit = self._hit(match)
+            if hit.index not in self.weak or self._stands_alone(text, hit):
+                yield hit
+
+    def at(self, text: str, position: int, *, filler: bool = True) -> Hit | None:
+        """The member that `text` names at `position`, by text, letter or number.
+
+        Raises:
+            Conflict: A second member is named beside it.
+        """
+        position = _end(_SPACE, text, position)
+        if filler:
+            position = _end(_FILLER, text, position)
+            position = _end(_SPACE, text, position)
+        by_text = self._text_at(text, position)
+        by_sign = None if by_text else self._sign_at(text, position)
+        hit = by_text or by_sign
+        if hit is None:
+            return None
+        if by_sign is not None:
+            spelt = self._text_at(text, _end(_SEPARATOR, text, by_sign.end))
+            if spelt is not None:
+                if spelt.index != by_sign.index:
+                    raise Conflict
+                hit = spelt
+        self._refuse_second(text, hit)
+        return hit
+
+    def _refuse_second(self, text: str, hit: Hit) -> None:
+        also = _ALSO.match(text, hit.end)
+        if not also:
+            return
+        start = _end(_SPACE, text, also.end())
+        second = self._text_at(text, start)
+        if second is None and hit.kind != "text":
+            second = self._sign_at(text, start)
+        if second is not None and second.index != hit.index:
+            raise Conflict
+
+    def _text_at(self, text: str, position: int) -> Hit | None:
+        for start in (position, _end(_ARTICLES, text, position)):
+            match = self.pattern.match(text, start)
+            if match:
+                return self._hit(match)
+        return None
+
+    def _sign_at(self, text: str, position: int) -> Hit | None:
+        if self.letters:
+            match = _LETTER.match(text, position)
+            if match and (index := ord(match[1].upper()) - ord("A")) < len(self.names):
+                closed = _LETTER_END.match(text, match.end())
+                upper = match[1].isupper()
+                follows = upper and (match[1] != "A" or _LETTER_WORDS.match(text, match.end()))
+                if closed or follows:
+                    return Hit(index=index, start=position, end=match.end(), kind="letter")
+        if self.numbers:
+            match = _NUMBER.match(text, position)
+            if match and 1 <= int(match[1]) <= len(self.names):
+                return Hit(index=int(match[1]) - 1, start=position, end=match.end(), kind="number")
+        return None
+
+    def _hit(self, match: re.Match[str]) -> Hit:
+        return Hit(index=self.owners[match.lastgroup or ""], start=match.start(), end=match.end())
+
+    def _stands_alone(self, text: str, hit: Hit) -> bool:
+        if _ALONE.match(text, hit.end) is None:
+            return self.names[hit.index].casefold() == "yes" and not text[: hit.start].strip()
+        opened = _OPENED.search(text, max(0, hit.start - 8), hit.start) is not None
+        return opened or re.match(r"[\s.,;:!\"'*)]", text[hit.end : hit.end + 1] or " ") is not None
+
+
+_SEPARATOR = re.compile(r"[\s).:,;\]}\"'*_=-]{0,8}")
+_ARTICLES = re.compile(r"(?:the|an?|it is (?:an?|the)?|to|with|start)\s{1,3}", re.IGNORECASE)
+
+
+def plain(text: str) -> str:
+    """Text in the form a vocabulary reads: straight quotes, no emphasis marks."""
+    return straighten_quotes(text).replace("**", "").replace("__", "").replace("~~", "")
+
+
+def build(
+    names: Sequence[str],
+    surfaces: Iterable[tuple[str, int]],
+    *,
+    letters: bool = False,
+    numbers: bool = False,
+) -> Vocabulary:
+    """A vocabulary from its members and the writings under which they go.
+
+    Args:
+        names: The members as they shall be answered.
+        surfaces: (writing, index of the member); a writing that two members share is dropped.
+        letters: Members may be called by letter.
+        numbers: Members may be called by number; off where a member itself is a number.
+    """
+    writings: dict[str, int] = {}
+    shared: set[str] = set()
+    for surface, index in surfaces:
+        if not surface.strip():
+            continue
+        if writings.setdefault(surface, index) != index:
+            shared.add(surface)
+    bodies: dict[str, int] = {}
+    for surface in sorted(writings, key=lambda item: (-len(item), item)):
+        if surface not in shared:
+            bodies.setdefault(_pattern(surface), writings[surface])
+    exact: dict[str, int] = {}
+    for surface, index in writings.items():
+        if surface not in shared:
+            exact.setdefault(fold(surface), index)
+    owners = {f"m{number}": index for number, index in enumerate(bodies.values())}
+    parts = [f"(?P<m{number}>{body})" for number, body in enumerate(bodies)]
+    pattern = re.compile("|".join(parts) if parts else r"(?!)", re.IGNORECASE)
+    weak = frozenset(i for i, name in enumerate(names) if name.casefold() in WEAK)
+    numeric = any(any(char.isdigit() for char in name[:2]) for name in names)
+    return Vocabulary(
+        names=tuple(names),
+        pattern=pattern,
+        owners=owners,
+        exact={key: index for key, index in exact.items() if key},
+        weak=weak,
+        letters=letters,
+        numbers=numbers and not numeric,
+    )
+
+
+def _pattern(surface: str) -> str:
+    """Words of a writing with free punctuation and articles between them, at word boundaries."""
+    surface = straighten_quotes(surface)
+    tokens = _TOKEN.findall(surface)
+    if not tokens:
+        return re.escape(surface.strip())
+    words = [token for piece in tokens for token in re.split("_+", piece) if token]
+    if not words:
+        return re.escape(surface.strip())
+    body = re.escape(words[0])
+    for before, token in pairwise(words):
+        free = before in _SYMBOLS or token in _SYMBOLS or token == "-"
+        gap = rf"[^\w{_SYMBOLS}]{{{0 if free else 1},4}}|_" if not free else r"\s{0,3}"
+        body += rf"(?:{gap}){'' if free else _ARTICLE}{re.escape(token)}"
+    front = r"(?<!\w)" if words[0][0].isalnum() else ""
+    if words[0][0].isdigit():
+        front = r"(?<![\w.,<>≤≥])"
+    back = r"(?!\w)" if words[-1][-1].isalnum() else ""
+    if words[-1][-1].isdigit():
+        back = r"(?![\w%]|[.,]\d)"
+    return front + body + back
+
+
+def negated(text: str, hit: Hit) -> bool:
+    """Whether the words around a hit deny it ("does not support", "B is incorrect")."""
+    before = re.split(r"[.!?\n]\s", text[max(0, hit.start - 70) : hit.start])[-1]
+    if _NEGATION.search(before):
+        return True
+    return _DENIED.match(text, hit.end) is not None
+
+
+def _end(pattern: re.Pattern[str], text: str, position: int) -> int:
+    match = pattern.match(text, position)
+    return match.end() if match else position
+
+
+def decide(vocabulary: Vocabulary, text: str) -> tuple[int | None, str]:
+    """The one member that a cleaned answer names, or None and the reason.
+
+    Looked for in this order, the first that names a member decides: the whole text; a field such
+    as `"answer_choice":`; "final answer" or a box; "the answer is", the start and the last line
+    together; the only member in the text. Two members in the deciding place: none.
+    """
+    index = _whole(vocabulary, text)
+    if index is not None:
+        return index, ""
+    text = plain(text)
+    try:
+        for tier in (_fields, _finals, _marks, _chosen):
+            found, settled = tier(vocabulary, text)
+            if len(found) == 1:
+                return found.pop(), ""
+            if found:
+                return None, "names more than one answer"
+            if settled:
+                return None, "the answer given is none of the possible ones"
+    except Conflict:
+        return None, "names more than one answer"
+    return _only(vocabulary, text)
+
+
+def _whole(vocabulary: Vocabulary, text: str) -> int | None:
+    return vocabulary.exact.get(fold(text)) if len(text) <= _MEMBER else None
+
+
+def _fields(vocabulary: Vocabulary, text: str) -> tuple[set[int], bool]:
+    found: set[int] = set()
+    settled = False
+    for match in _FIELD.finditer(text):
+        start = _end(_SPACE, text, match.end())
+        value = _VALUE.match(text, start)
+        body = value[0] if value else ""
+        if not body or "{" in text[match.end() : start]:
+            continue
+        settled = True
+        index = _whole(vocabulary, body)
+        if index is None:
+            hit = vocabulary.at(body, 0, filler=False)
+            index = hit.index if hit and not negated(body, hit) else _only(vocabulary, body)[0]
+        if index is not None:
+            found.add(index)
+    return found, settled
+
+
+def _finals(vocabulary: Vocabulary, text: str) -> tuple[set[int], bool]:
+    return _after(vocabulary, text, _FINAL), False
+
+
+def _marks(vocabulary: Vocabulary, text: str) -> tuple[set[int], bool]:
+    found = _after(vocabulary, text, _MARK)
+    head = vocabulary.at(text, 0, filler=False)
+    if head is not None and _leads(vocabulary, text, head):
+        found.add(head.index)
+    last = text.rstrip().rpartition("\n")[2]
+    index = _whole(vocabulary, last)
+    if index is not None:
+        found.add(index)
+    return found, False
+
+
+def _chosen(vocabulary: Vocabulary, text: str) -> tuple[set[int], bool]:
+    return _after(vocabulary, text, _CHOSEN), False
+
+
+def _after(vocabulary: Vocabulary, text: str, pattern: re.Pattern[str]) -> set[int]:
+    found: set[int] = set()
+    for match in pattern.finditer(text):
+        hit = vocabulary.at(text, match.end())
+        if hit is None or negated(text, hit):
+            continue
+        if hit.index in vocabulary.weak and hit.kind == "text" and not _ALONE.match(text, hit.end):
+            continue
+        found.add(hit.index)
+    return found
+
+
+def _leads(vocabulary: Vocabulary, text: str, hit: Hit) -> bool:
+    """Whether a hit at the start of the text is meant as the answer."""
+    if hit.kind == "text":
+        return _ALONE.match(text, hit.end) is not None or vocabulary.names[hit.index] == "yes"
+    if _LETTER_END.match(text, hit.end) is None:
+        return False
+    # "A. … B. …": the options told over, not chosen.
+    following = chr(ord("A") + hit.index + 1) if hit.kind == "letter" else str(hit.index + 2)
+    return re.search(rf"(?:^|\s)\(?{following}[).:]\s", text) is None
+
+
+def _only(vocabulary: Vocabulary, text: str) -> tuple[int | None, str]:
+    found: set[int] = set()
+    denied = False
+    for hit in vocabulary.scan(text):
+        denied = denied or negated(text, hit)
+        found.add(hit.index)
+    if len(found) > 1:
+        return None, "names more than one answer"
+    if not found:
+        return None, "names none of the possible answers"
+    if denied:
+        return None, "names an answer only to deny it, or says it in doubt"
+    return found.pop(), ""
