@@ -1,0 +1,330 @@
+"""Collects from finished run folders what the page and the charts show. No HTML here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from medinst_eval.report.breakdown import (
+    Confusion,
+    Scatter,
+    TypeRow,
+    by_type,
+    confusion,
+    scatter,
+)  # fmt: skip
+from medinst_eval.report.forms import form_of
+from medinst_eval.report.reference import PublishedModel, mean_over, published
+from medinst_eval.report.samples import TaskSamples, view_task
+from medinst_eval.tasks import load_cards
+from medinst_eval.tasks.card import TaskCard
+
+SETS = ("paper", "standard")
+FAILURES = ("unparsed", "empty", "truncated", "n_errors")
+LETTERS = "ABCDEFGH"
+
+
+class Run(Protocol):
+    """A finished run folder (`store.FinishedRun`)."""
+
+    @property
+    def path(self) -> Path: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def manifest(self) -> Mapping[str, Any]: ...
+    @property
+    def results(self) -> Mapping[str, Any]: ...
+    def samples(self) -> Any: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """A score as it is shown: x100, except error measures."""
+
+    metric: str
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    higher_is_better: bool = True
+    reason: str = ""
+    signature: str = ""
+    tasks: int = 0
+    """For averages: how many tasks stand behind the value."""
+    of: int = 0
+    """For averages: how many the full benchmark has."""
+
+    @property
+    def scaled(self) -> bool:
+        """Whether the value lies on the 0 to 100 scale of the charts."""
+        return self.higher_is_better
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFacts:
+    """One run as the head of the page shows it."""
+
+    letter: str
+    name: str
+    model: str
+    shots: int | None
+    layout: str
+    source: str
+    complete: bool
+    overall: dict[str, Score | None]
+    counts: dict[str, int]
+    """n, n_scored and the failures, summed over tasks."""
+    n_tasks: int
+    absent: tuple[str, ...]
+    warnings: tuple[str, ...]
+    settings: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChartRow:
+    """One line of a chart: a category, a task or the average."""
+
+    name: str
+    note: str
+    scores: tuple[Score | None, ...]
+    """One per run."""
+    published: tuple[tuple[str, float], ...] = ()
+    """(model, value x100) over the same tasks."""
+    strong: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskRun:
+    """One task of one run."""
+
+    n: int
+    n_scored: int
+    failures: dict[str, int]
+    headline: dict[str, Score | None]
+    metrics: tuple[Score, ...]
+    warnings: tuple[str, ...]
+    confusion: Confusion | None = None
+    types: tuple[TypeRow, ...] = ()
+    scatter: Scatter | None = None
+
+    @property
+    def failed(self) -> int:
+        """Samples without a usable answer, errors included."""
+        return sum(self.failures.values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskView:
+    """One task over all runs."""
+
+    name: str
+    title: str
+    category: str
+    level: int | None
+    runs: tuple[TaskRun | None, ...]
+    published: tuple[tuple[str, float], ...]
+    samples: TaskSamples
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportData:
+    """Everything a page shows."""
+
+    runs: tuple[RunFacts, ...]
+    tasks: tuple[TaskView, ...]
+    charts: dict[str, tuple[ChartRow, ...]]
+    published: tuple[PublishedModel, ...]
+
+
+def collect(runs: Sequence[Run], inputs: Mapping[str, str] | None = None) -> ReportData:
+    """Read finished runs.
+
+    Args:
+        runs: One or more runs; the first is the one that the others are set against.
+        inputs: Sample id -> input text, for runs whose samples do not carry it.
+    """
+    cards = {card.name: card for card in load_cards()}
+    records = [_by_task(run.samples()) for run in runs]
+    names = _task_order(runs, cards)
+    tasks = tuple(
+        _task_view(name, runs, [r.get(name, ()) for r in records], cards.get(name), inputs or {})
+        for name in names
+    )
+    return ReportData(
+        runs=tuple(_facts(run, LETTERS[i % len(LETTERS)]) for i, run in enumerate(runs)),
+        tasks=tasks,
+        charts={which: _chart(which, runs) for which in SETS},
+        published=published(),
+    )
+
+
+def _by_task(samples: Any) -> dict[str, list[Mapping[str, Any]]]:
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for record in samples:
+        groups.setdefault(str(record["task"]), []).append(record)
+    return groups
+
+
+def _task_order(runs: Sequence[Run], cards: Mapping[str, TaskCard]) -> list[str]:
+    """The order of the cards, own tasks after them in the order of the runs."""
+    present = dict.fromkeys(name for run in runs for name in run.results["tasks"])
+    return [n for n in cards if n in present] + [n for n in present if n not in cards]
+
+
+# -- scores -------------------------------------------------------------------------------------
+
+
+def read_score(metric: str, record: Mapping[str, Any] | None) -> Score | None:
+    """A score of `results.json`, scaled for showing."""
+    if not record:
+        return None
+    higher = bool(record.get("higher_is_better", True))
+    factor = 100.0 if higher else 1.0
+    value = record.get("value")
+    low, high = record.get("ci95") or (None, None)
+    return Score(
+        metric=metric,
+        value=None if value is None else factor * value,
+        low=None if low is None else factor * low,
+        high=None if high is None else factor * high,
+        higher_is_better=higher,
+        reason=str(record.get("reason") or ""),
+        signature=str(record.get("signature") or ""),
+        tasks=len(record.get("tasks") or ()),
+        of=int(record.get("of") or 0),
+    )
+
+
+def _headline(result: Mapping[str, Any], which: str) -> Score | None:
+    name = (result.get("primary") or {}).get(which)
+    return read_score(str(name), result["metrics"].get(name)) if name else None
+
+
+def _chart(which: str, runs: Sequence[Run]) -> tuple[ChartRow, ...]:
+    rows = []
+    groups = dict.fromkeys(g for run in runs for g in run.results.get("categories", {}))
+    for group in groups:
+        found = [run.results.get("categories", {}).get(group, {}).get(which) for run in runs]
+        rows.append(_chart_row(group, which, found))
+    overall = [run.results.get("overall", {}).get(which) for run in runs]
+    rows.append(_chart_row("All tasks", which, overall, strong=True))
+    return tuple(rows)
+
+
+def _chart_row(
+    name: str, which: str, found: Sequence[Mapping[str, Any] | None], *, strong: bool = False
+) -> ChartRow:
+    scores = tuple(read_score(which, record) for record in found)
+    tasks = list(dict.fromkeys(t for record in found if record for t in record.get("tasks") or ()))
+    count = max((s.tasks for s in scores if s), default=0)
+    of = max((s.of for s in scores if s), default=0)
+    note = f"{count} of {of} tasks" if of > count else f"{count} task{'s' * (count != 1)}"
+    points: list[tuple[str, float]] = []
+    if which == "paper" and all(s is None or s.scaled for s in scores):
+        for model in published():
+            if (value := mean_over(model, tasks)) is not None:
+                points.append((model.name, value))
+    return ChartRow(name=name, note=note, scores=scores, published=tuple(points), strong=strong)
+
+
+# -- runs and tasks -----------------------------------------------------------------------------
+
+
+def _facts(run: Run, letter: str) -> RunFacts:
+    manifest, results = run.manifest, run.results
+    tasks = results["tasks"].values()
+    prompt = manifest.get("prompt") or {}
+    data = manifest.get("data") or {}
+    counts = {key: sum(int(t.get(key) or 0) for t in tasks) for key in ("n", "n_scored", *FAILURES)}
+    return RunFacts(
+        letter=letter,
+        name=run.name,
+        model=str(results.get("model") or (manifest.get("model") or {}).get("name") or ""),
+        shots=results.get("shots", prompt.get("shots")),
+        layout=str(prompt.get("layout") or ""),
+        source=str(data.get("source") or ""),
+        complete=bool(results.get("complete", True)),
+        overall={w: read_score(w, (results.get("overall") or {}).get(w)) for w in SETS},
+        counts=counts,
+        n_tasks=len(results["tasks"]),
+        absent=tuple(map(str, results.get("absent") or ())),
+        warnings=_warnings(results),
+        settings=tuple(_settings(manifest, results)),
+    )
+
+
+def _warnings(results: Mapping[str, Any]) -> tuple[str, ...]:
+    found = [str(w) for w in results.get("warnings") or ()]
+    for name, task in results["tasks"].items():
+        found += [f"{name}: {w}" for w in task.get("warnings") or ()]
+    return tuple(found)
+
+
+_LEFT_OUT = ("data.tasks", "cards", "run", "schema_version")
+
+
+def _settings(manifest: Mapping[str, Any], results: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The manifest and timing as `a.b.c`, value pairs; nothing that is not set."""
+    flat: list[tuple[str, str]] = []
+
+    def walk(prefix: str, value: Any) -> None:
+        if prefix in _LEFT_OUT or value in (None, "", [], {}):
+            return
+        if isinstance(value, Mapping):
+            for key, inner in value.items():
+                walk(f"{prefix}.{key}" if prefix else str(key), inner)
+        elif isinstance(value, list):
+            flat.append((prefix, ", ".join(map(str, value))))
+        else:
+            flat.append((prefix, f"{value:,}" if type(value) is int else str(value)))
+
+    walk("", dict(manifest))
+    walk("timing", dict(results.get("timing") or {}))
+    return flat
+
+
+def _task_view(
+    name: str,
+    runs: Sequence[Run],
+    records: Sequence[Sequence[Mapping[str, Any]]],
+    card: TaskCard | None,
+    inputs: Mapping[str, str],
+) -> TaskView:
+    results = [run.results["tasks"].get(name) for run in runs]
+    first = next(r for r in results if r is not None)
+    answers = [r.get("answer") for r in next((r for r in records if r), ())[:50]]
+    form = form_of(first, answers, card.form if card else None)
+    labels = card.labels if card else ()
+    view = view_task(name, form, first, records, inputs, labels)
+    return TaskView(
+        name=name,
+        title=card.title if card else "",
+        category=str(first.get("category", "")),
+        level=first.get("level"),
+        runs=tuple(
+            None if result is None else _task_run(result, view, index, card)
+            for index, result in enumerate(results)
+        ),
+        published=tuple((m.name, m.scores[name]) for m in published() if name in m.scores),
+        samples=view,
+    )
+
+
+def _task_run(
+    result: Mapping[str, Any], view: TaskSamples, index: int, card: TaskCard | None
+) -> TaskRun:
+    return TaskRun(
+        n=int(result.get("n", 0)),
+        n_scored=int(result.get("n_scored", 0)),
+        failures={key: int(result.get(key) or 0) for key in FAILURES},
+        headline={which: _headline(result, which) for which in SETS},
+        metrics=tuple(
+            score for n, m in result["metrics"].items() if (score := read_score(n, m)) is not None
+        ),
+        warnings=tuple(map(str, result.get("warnings") or ())),
+        confusion=confusion(view, index),
+        types=by_type(view, index),
+        scatter=scatter(view, index, card.scale if card else None),
+    )
