@@ -70,6 +70,7 @@ class RunConfig:
             model=self.model,
             revision=self.model_revision,
             sampling=Sampling(temperature=self.temperature, top_p=self.top_p, seed=self.seed),
+            template_args=self.template_args,
             **self.backend_options,
         )
 

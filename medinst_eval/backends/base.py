@@ -42,6 +42,8 @@ class BackendOptions:
     deterministic: bool = False
     speculate: bool = False
     engine_args: Mapping[str, Any] = field(default_factory=dict)
+    template_args: Mapping[str, Any] = field(default_factory=dict)
+    """Chat template arguments, for servers that apply the template themselves."""
     base_urls: tuple[str, ...] = ()
     concurrency: int = 64
     api_key_env: str = "OPENAI_API_KEY"

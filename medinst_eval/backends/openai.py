@@ -172,6 +172,7 @@ class OpenAIBackend:
                 "timeout_s": options.timeout_s,
                 "max_retries": options.max_retries,
                 "max_model_len": options.max_model_len,
+                "chat_template_kwargs": dict(options.template_args),
                 **args.model_dump(exclude={"backoff_s", "outage_s"}, exclude_defaults=True),
             },
         }

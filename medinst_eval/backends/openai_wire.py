@@ -47,11 +47,9 @@ class EngineArgs(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     tokenizer: str | None = None
-    """Tokenizer (Hub id or folder) by which prompts are cut to fit; without it the server cuts."""
+    """Tokenizer (Hub id or folder) by which prompts are cut to fit; without it they are not cut."""
     extra_body: dict[str, Any] = Field(default_factory=dict)
     """Further fields of each request's body; null takes a field out."""
-    chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
-    """Arguments of the chat template, for servers that apply one, e.g. `enable_thinking`."""
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     """What the server calls the limit of new tokens."""
     backoff_s: float = Field(default=0.5, gt=0, le=60)
@@ -59,7 +57,7 @@ class EngineArgs(BaseModel):
     outage_s: float = Field(default=300.0, ge=0)
     """How long no server may be reachable before the run stops."""
 
-    @field_validator("extra_body", "chat_template_kwargs", mode="before")
+    @field_validator("extra_body", mode="before")
     @classmethod
     def _from_json(cls, value: object) -> object:
         return json.loads(value) if isinstance(value, str) else value
@@ -102,8 +100,8 @@ def request_body(request: Request, dialect: Dialect, letters: Letters) -> dict[s
         body["messages"] = [
             {"role": turn.role, "content": turn.content} for turn in request.prompt.messages
         ]
-        if args.chat_template_kwargs:
-            body["chat_template_kwargs"] = args.chat_template_kwargs
+        if options.template_args:
+            body["chat_template_kwargs"] = dict(options.template_args)
     else:
         body["prompt"] = request.prompt.text
     if request.choices:

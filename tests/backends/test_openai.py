@@ -141,10 +141,9 @@ def test_plain_text_goes_to_completions(server: FaultyServer) -> None:
 def test_engine_args_shape_the_body(server: FaultyServer) -> None:
     args = {
         "extra_body": '{"top_k": 5, "seed": null}',
-        "chat_template_kwargs": {"enable_thinking": False},
         "max_tokens_field": "max_completion_tokens",
     }
-    ask(options(server, engine_args=args), [chat(0)])
+    ask(options(server, engine_args=args, template_args={"enable_thinking": False}), [chat(0)])
     body = server.calls[0].body
     assert body["top_k"] == 5
     assert "seed" not in body
