@@ -44,9 +44,10 @@ configs:
 
 # Demonstration data of medinst-eval
 
-{rows} rows for each of the {tasks} tasks of MedINST32, in the benchmark's layout and answer forms. The
-texts were written for this project and are **not the benchmark**: scores on them say whether a
-set-up works and nothing about a model's medical knowledge. Sentences are plausible, not evidence.
+{rows} rows for each of the {tasks} tasks of MedINST32, in the layout and the answer forms of the
+benchmark. The texts were written for this project and are **not the benchmark**: scores on them
+say whether a set-up works and nothing about a model's medical knowledge. The sentences are
+plausible, not evidence.
 
 Written by `python -m medinst_eval.demo.build` from `handwritten.yaml` and the grammar.
 """

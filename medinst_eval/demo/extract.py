@@ -25,10 +25,12 @@ _ANATOMY = {
     "substance": "Organism_substance", "body_part": "Organism_subdivision",
     "system": "Anatomical_system", "lesion": "Pathological_formation",
     "component": "Cellular_component", "embryo": "Developing_anatomical_structure",
-    "space": "Immaterial_anatomical_entity",
+    "space": "Immaterial_anatomical_entity", "pocket": "Pathological_formation",
+    "vessel": "Multi-tissue_structure", "fluid": "Organism_substance",
 }  # fmt: skip
 _CANCER = {
-    "cancer": "Cancer", "cancer_gene": "Gene_or_gene_product", "carcinogen": "Simple_chemical",
+    "cancer": "Cancer", "cancer_gene": "Gene_or_gene_product", "remedy": "Simple_chemical",
+    "toxin": "Simple_chemical", "tracer": "Simple_chemical",
     "amino_acid": "Amino_acid", "organism": "Organism", "patients": "Organism",
     "organ": "Organ", "cell": "Cell", "structure": "Multi-tissue_structure",
     "component": "Cellular_component", "substance": "Organism_substance",
@@ -50,7 +52,9 @@ _PATHWAY = {
 _CLINICAL = {
     "gene": "GeneOrGeneProduct", "protein": "GeneOrGeneProduct", "chemical": "ChemicalEntity",
     "disease": "DiseaseOrPhenotypicFeature", "organism": "OrganismTaxon",
-    "patients": "OrganismTaxon", "variant": "SequenceVariant", "cell_line": "CellLine",
+    "patients": "OrganismTaxon", "trait": "DiseaseOrPhenotypicFeature", "cell_line": "CellLine",
+    "ProteinMutation": "SequenceVariant", "DNAMutation": "SequenceVariant",
+    "SNP": "SequenceVariant",
 }  # fmt: skip
 _GENETICS = {
     "gene": "Gene", "ProteinMutation": "ProteinMutation", "DNAMutation": "DNAMutation",
@@ -188,10 +192,10 @@ def event_row(name: str, rng: Random) -> Pair:
 
 def coreference_row(name: str, rng: Random) -> Pair:
     """`Text: …` with `Entity: …` and the other mentions of that entity, each once."""
-    group = COREFERENCE[name]
-    facts = [fact for fact in lexicon()["facts"]["short_form"] if fact["group"] == group]
+    domain = COREFERENCE[name]
+    facts = [fact for fact in lexicon()["facts"]["short_form"] if fact["domain"] == domain]
     fact = rng.choice(facts)
-    passage = realise(rng.choice(templates()["coreference"][group]), rng, fact)
+    passage = realise(rng.choice(templates()["coreference"][domain]), rng, fact)
     given, other = ("long", "short") if rng.random() < 0.7 else ("short", "long")
     entity = passage.values[given]
     return f"Text: {passage.text}\nEntity: {entity}", forms.mentions([passage.values[other]])

@@ -17,7 +17,6 @@ import yaml
 
 _FOLDER = Path(__file__).parent
 _SLOT = re.compile(r"\{([a-z_]+)(\d?)\}")
-_UNMARKED = frozenset({"type", "ids", "rs", "code", "trait", "group", "cue"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +57,7 @@ def templates() -> Mapping[str, Any]:
 def draw(rng: Random, kind: str, taken: Sequence[str] = ()) -> str:
     """Draw a name of a kind (or a filler word) that is not among those taken."""
     words = lexicon()["kinds"].get(kind) or lexicon()["fillers"][kind]
-    return rng.choice([word for word in words if word not in taken])
+    return str(rng.choice([word for word in words if word not in taken]))
 
 
 def draw_fact(rng: Random, name: str) -> dict[str, str]:
