@@ -56,6 +56,12 @@ def p_value(p: float | None) -> str:
     return f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
+def p_equals(p: float | None) -> str:
+    """A p-value in a sentence: `p = 0.012`, `p < 0.001`."""
+    text = p_value(p)
+    return f"p {text[0]} {text[1:]}" if text.startswith("<") else f"p = {text}"
+
+
 def count(number: int | None) -> str:
     """A whole number with commas at the thousands."""
     return NOTHING if number is None else f"{number:,}"

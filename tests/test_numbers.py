@@ -56,6 +56,13 @@ def test_p_value(p: float | None, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("p", "text"), [(0.0001, "p < 0.001"), (0.0123, "p = 0.012"), (1.0, "p = 1"), (None, "p = –")]
+)
+def test_p_equals(p: float | None, text: str) -> None:
+    assert numbers.p_equals(p) == text
+
+
+@pytest.mark.parametrize(
     ("number", "text"), [(0, "0"), (999, "999"), (15000, "15,000"), (None, "–")]
 )
 def test_count(number: int | None, text: str) -> None:
