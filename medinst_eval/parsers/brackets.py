@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from medinst_eval.parsers import bracket_readers, clean
+from medinst_eval.parsers import bracket_readers, clean, structured
 from medinst_eval.parsers.shapes import BracketForm, Item, Shaper
 from medinst_eval.types import ParseContext, ParsedAnswer
 
@@ -62,9 +62,11 @@ def parse_gold(form: BracketForm, text: str, context: ParseContext) -> ParsedAns
 
 
 def says_none(text: str) -> bool:
-    """Whether a short text states that there is nothing to list."""
+    """Whether a short text states that there is nothing to list, in words or as empty JSON."""
     if len(text) > 300:
         return False
+    if text[:1] in ("[", "{") and structured.hollow(structured.read(text)):
+        return True
     bare = clean.strip_wrapping(clean.strip_prefix(text)).strip("*_\"'` \t\n.[]{}()<>")
     if not bare:
         return any(char in text for char in "[{")

@@ -69,19 +69,20 @@ def fold(text: str) -> str:
     return re.sub(r"[\s_-]+", "", straighten_quotes(text).casefold()).strip("\"'.,;:!?*()[]<>{}")
 
 
-def prepare(text: str, context: ParseContext, *, entities: bool = True) -> str:
+def prepare(text: str, context: ParseContext, *, entities: bool = True, within: bool = True) -> str:
     """Special tokens, an echoed prompt, answer tags and code fences taken off.
 
     Args:
         text: An answer.
         context: Its row.
+        within: Look for an echo inside the text too, not only at its start.
         entities: Turn `&lt;` and the like into the signs they stand for.
     """
     text = text.replace("\x00", " ").replace("\r\n", "\n").replace("\r", "\n")
     if entities and "&" in text:
         text = _ENTITY.sub(lambda match: html.unescape(match[0]), text)
-    text = _SPECIAL.sub(" ", text)
-    text = drop_echo(text, context)
+    text = _SPECIAL.sub("\n", text)
+    text = drop_echo(text, context, within=within)
     role = _ROLE.match(text)
     if role:
         text = text[role.end() :]
@@ -104,15 +105,15 @@ def inside_tags(text: str) -> str:
     return "\n".join(parts) if parts else text
 
 
-def drop_echo(text: str, context: ParseContext) -> str:
-    """Take a repeated prompt off an output: at its start, or the whole prompt or input anywhere."""
+def drop_echo(text: str, context: ParseContext, *, within: bool = True) -> str:
+    """Take a repeated prompt or input off an output: at its start, or the whole of it anywhere."""
     for echo in (context.prompt, context.input):
         if not echo.strip():
             continue
         end = _after(text, echo)
         if end is not None:
             text = text[end:]
-        elif len(echo) >= _LONG:
+        elif within and len(echo) >= _LONG:
             start = text.find(echo)
             if start >= 0:
                 text = text[:start] + "\n" + text[start + len(echo) :]

@@ -75,6 +75,18 @@ def records(value: Value) -> Iterator[dict[str, Value]]:
                 stack += reversed([child for child in item if isinstance(child, (dict, list))])
 
 
+def hollow(value: Value) -> bool:
+    """Whether a value is an empty list, or an object whose lists are all empty and exist."""
+    if isinstance(value, list):
+        return not any(isinstance(child, (str, float, int)) for child in value) and all(
+            child is None or hollow(child) for child in value
+        )
+    if isinstance(value, dict):
+        parts = [child for child in value.values() if isinstance(child, (list, dict))]
+        return not value or (bool(parts) and all(not part for part in parts))
+    return False
+
+
 def _is_record(item: dict[str, Value]) -> bool:
     """An object with texts of its own beside its nested parts (offsets, attributes)."""
     return sum(isinstance(child, str) and bool(child.strip()) for child in item.values()) >= 2

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 
 from medinst_eval.parsers import align, clean, markup, structured
+from medinst_eval.parsers.brackets import says_none
 from medinst_eval.types import ParseContext, ParsedAnswer
 
 Pairs = list[tuple[str, align.Label]]
@@ -39,7 +40,7 @@ def parse(text: str, context: ParseContext) -> ParsedAnswer:
     if strict is not None:
         return ParsedAnswer(status="ok", value=strict)
     words = context.input.split()
-    prepared = clean.straighten_brackets(clean.prepare(text, context))
+    prepared = clean.straighten_brackets(clean.prepare(text, context, within=False))
     best: tuple[int, tuple[str, ...]] | None = None
     for reader in _READERS:
         pairs = reader(prepared, context)
@@ -56,6 +57,8 @@ def parse(text: str, context: ParseContext) -> ParsedAnswer:
         bare = _bare_labels(prepared, len(words))
         if bare is not None:
             return ParsedAnswer(status="ok", value=bare)
+        if words and says_none(prepared):
+            return ParsedAnswer(status="ok", value=("O",) * len(words))
         return ParsedAnswer(status="unparsed", note="no labelled words")
     found, labels = best
     if found < _LEAST_FOUND * len(words):
@@ -180,8 +183,19 @@ def _side_by_side(
 
 def _marked(text: str, _: ParseContext) -> Pairs:
     """The sentence with its entities in tags: `<span …>breast cancer</span>`, `<mark>…</mark>`."""
+    first, last = text.find("<"), text.rfind(">")
+    start, end = text.rfind("\n", 0, max(first, 0)) + 1, text.find("\n", last + 1)
+    return _tagged(text[start : end if end >= 0 else len(text)])
+
+
+def _marked_within(text: str, _: ParseContext) -> Pairs:
+    """As `_marked`, with the lines before the first and behind the last tag."""
+    return _tagged(text)
+
+
+def _tagged(text: str) -> Pairs:
     pieces = markup.pieces(text)
-    if not any(name for _, name in pieces):
+    if all(name is None for _, name in pieces):
         return []
     pairs: Pairs = []
     for body, name in pieces:
@@ -194,7 +208,7 @@ def _marked(text: str, _: ParseContext) -> Pairs:
 
 
 _READERS: tuple[Callable[[str, ParseContext], Pairs], ...] = (
-    _bracketed, _json, _slashed, _lines, _marked,
+    _bracketed, _json, _slashed, _lines, _marked, _marked_within,
 )  # fmt: skip
 
 
