@@ -44,6 +44,8 @@ class Dataset:
     source: str
     revision: str | None = None
     """Commit that a Hub revision stood for; None for folders."""
+    warnings: tuple[str, ...] = ()
+    """What is odd about the source as a whole; each task carries its own."""
 
 
 def load(
@@ -111,6 +113,7 @@ def load(
         absent=tuple(absent),
         source=source if opened is not None else "task files",
         revision=opened.revision if opened is not None else None,
+        warnings=opened.warnings if opened is not None else (),
     )
 
 

@@ -30,6 +30,7 @@ class FolderSource:
 
     folder: Path
     revision: None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:

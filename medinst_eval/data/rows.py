@@ -38,6 +38,10 @@ class Source(Protocol):
     def revision(self) -> str | None:
         """Commit of a Hub data set."""
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is odd about the source as a whole."""
+
     def has(self, config: str) -> bool:
         """Whether the source holds this config."""
 
