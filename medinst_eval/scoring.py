@@ -22,6 +22,8 @@ from medinst_eval.types import (
     Status,
 )  # fmt: skip
 
+_BERTSCORE = "bertscore_f1"
+_ODD_GOLD = "the gold answer does not parse"
 PAPER_EXTRAS = ("paper_rouge_l", "paper_word_f1")
 
 
@@ -85,7 +87,7 @@ class TaskScores:
 
 def parse_context(card: TaskCard, sample: Sample) -> ParseContext:
     """What the parser of a task may know of a row."""
-    options = ()
+    options: tuple[str, ...] = ()
     if card.form == "choice":
         options = sample.choices or parsers.options_from_input(sample.input)
     return ParseContext(
@@ -114,7 +116,7 @@ def score_row(card: TaskCard, sample: Sample, prediction: Prediction | None) -> 
     """Parse one answer. A missing prediction or an engine error is `error`, never an answer."""
     context = parse_context(card, sample)
     gold, gold_parsed = gold_answer(card, sample, context)
-    note = "" if gold_parsed else "the gold answer does not parse"
+    note = "" if gold_parsed else _ODD_GOLD
     if prediction is None or prediction.error is not None:
         why = "not asked" if prediction is None else str(prediction.error)
         return ScoredRow(
@@ -162,35 +164,46 @@ def bind_metric(name: str, card: TaskCard, options: ScoringOptions, golds: Any =
     return metrics.create(name, context)
 
 
-def score_task(task: TaskRows, options: ScoringOptions) -> TaskScores:
-    """Score one task: parse every row, sum every metric, resample all metrics together."""
-    rows = [
-        score_row(task.card, sample, prediction)
-        for sample, prediction in zip(task.samples, task.predictions, strict=True)
-    ]
+def score_task(
+    card: TaskCard,
+    rows: Sequence[ScoredRow],
+    options: ScoringOptions,
+    *,
+    unavailable: Mapping[str, str],
+    warnings: Sequence[str] = (),
+) -> TaskScores:
+    """Score the parsed rows of a task: sum every metric, resample all metrics together.
+
+    Args:
+        card: The task.
+        rows: Its rows, in order.
+        options: What can change a score.
+        unavailable: Metrics that cannot be computed here, and why.
+        warnings: What was odd about the rows.
+    """
     scored = [row for row in rows if row.status != "error"]
-    documents = clusters(task.card, [row.sample.input for row in scored])
+    documents = clusters(card, [row.sample.input for row in scored])
     result = TaskScores(
-        card=task.card,
-        rows=rows,
+        card=card,
+        rows=list(rows),
         scored=scored,
         clusters=np.array(documents, dtype=np.int64),
         stats={},
         values={},
         scores={},
         resampled={},
-        warnings=task.warnings,
+        warnings=tuple(warnings),
     )
     bound: dict[str, Metric] = {}
-    for name in metric_names(task.card, options):
+    for name in metric_names(card, options):
         kind = metrics.get(name)
-        if not scored:
-            reason = "no row was answered; see the errors in predictions.jsonl"
-            result.scores[name] = _null(kind, reason)
+        why = unavailable.get(name) if scored else "no row was answered; see predictions.jsonl"
+        if why is not None:
+            result.scores[name] = _null(kind, why)
             continue
         golds, answers = _inputs(kind, scored)
         try:
-            metric = bind_metric(name, task.card, options, golds)
+            metric = bind_metric(name, card, options, golds)
             result.stats[name] = metric.batch_stats(golds, answers)
             bound[name] = metric
         except MetricUnavailable as error:
@@ -218,7 +231,7 @@ def _resample(result: TaskScores, bound: Mapping[str, Metric], options: ScoringO
             f"{metric.signature}|bootstrap:{options.resamples}|seed:{options.seed}"
             f"|cluster:{result.card.cluster}"
         )
-        result.scores[name] = _with_interval(
+        result.scores[name] = with_interval(
             value, resampled, higher=metric.higher_is_better, signature=signature
         )
         if metric.per_row:
@@ -227,9 +240,10 @@ def _resample(result: TaskScores, bound: Mapping[str, Metric], options: ScoringO
             )
 
 
-def _with_interval(
+def with_interval(
     value: float, resampled: FloatArray, *, higher: bool, signature: str
 ) -> MetricScore:
+    """A score with its percentile interval and standard error from resampled scores."""
     return MetricScore(
         value=value,
         ci95=stats.interval(resampled),
@@ -243,69 +257,6 @@ def _null(kind: type[Metric], reason: str) -> MetricScore:
     return MetricScore(value=None, higher_is_better=kind.higher_is_better, reason=reason)
 
 
-# -- averages -----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True)
-class Average:
-    """Mean of the headline scores of several tasks."""
-
-    score: MetricScore
-    tasks: tuple[str, ...]
-    left_out: tuple[str, ...]
-    """Tasks of the group without a value, or whose headline is an error measure."""
-    of: int
-    """Number of tasks that the full benchmark has in this group."""
-
-
-def headline(card: TaskCard, which: str) -> str | None:
-    """Name of the paper's or the standard headline metric of a task."""
-    names = card.metrics.paper if which == "paper" else card.metrics.standard
-    return names[0] if names else None
-
-
-def average(
-    tasks: Sequence[TaskScores], which: str, *, of: Sequence[TaskCard], alone: bool = False
-) -> Average | None:
-    """Mean over tasks, resampled task by task (a stratified bootstrap).
-
-    Args:
-        tasks: Tasks that were scored.
-        which: `paper` or `standard`.
-        of: All tasks of the group in the full benchmark.
-        alone: Average error measures (BIOSSES's MSE) too: right only where all are errors.
-    """
-
-    def counts(card: TaskCard) -> bool:
-        name = headline(card, which)
-        return name is not None and (alone or metrics.get(name).higher_is_better)
-
-    used, left_out, values, draws, higher = [], [], [], [], True
-    for task in tasks:
-        name = headline(task.card, which)
-        if name is None:
-            continue
-        score = task.scores[name]
-        if not counts(task.card) or score.value is None:
-            left_out.append(task.card.name)
-            continue
-        used.append(task.card.name)
-        values.append(score.value)
-        draws.append(task.resampled[name])
-        higher = score.higher_is_better
-    expected = sum(counts(card) for card in of)
-    if not used:
-        if not left_out:
-            return None
-        score = MetricScore(value=None, reason=f"no score for {', '.join(left_out)}")
-        return Average(score=score, tasks=(), left_out=tuple(left_out), of=expected)
-    mean = _with_interval(
-        float(np.mean(values)), np.mean(draws, axis=0), higher=higher,
-        signature=f"mean of {len(used)} headline scores|stratified bootstrap",
-    )  # fmt: skip
-    return Average(score=mean, tasks=tuple(used), left_out=tuple(left_out), of=expected)
-
-
 # -- the whole run ------------------------------------------------------------------------------
 
 
@@ -316,23 +267,58 @@ def score_tasks(
     on_task: Callable[[str], None] = lambda _: None,
 ) -> list[TaskScores]:
     """Score every task; BERTScore pairs of all tasks go through the encoder in one pass."""
-    options = replace(
-        options, metric_options={**options.metric_options, **_shared_pass(tasks, options)}
-    )
+    parsed = [
+        [
+            score_row(task.card, sample, prediction)
+            for sample, prediction in zip(task.samples, task.predictions, strict=True)
+        ]
+        for task in tasks
+    ]
+    cards = [task.card for task in tasks]
+    options, unavailable, warnings = _bertscore_pass(cards, parsed, options)
     results = []
-    for task in tasks:
-        results.append(score_task(task, options))
+    for task, rows in zip(tasks, parsed, strict=True):
+        more = warnings if _BERTSCORE in metric_names(task.card, options) else ()
+        results.append(
+            score_task(
+                task.card,
+                rows,
+                options,
+                unavailable=unavailable,
+                warnings=(*task.warnings, *_gold_warnings(rows), *more),
+            )
+        )
         on_task(task.card.name)
     return results
 
 
-def _shared_pass(tasks: Sequence[TaskRows], options: ScoringOptions) -> dict[str, Any]:
-    """Values of metrics that are far cheaper in one batch over all tasks."""
-    wanted = [t for t in tasks if "bertscore_f1" in metric_names(t.card, options)]
-    pairs = [
-        (prediction.output, sample.gold)
-        for task in wanted
-        for sample, prediction in zip(task.samples, task.predictions, strict=True)
-        if prediction is not None and prediction.error is None
+def _gold_warnings(rows: Sequence[ScoredRow]) -> tuple[str, ...]:
+    odd = sum(row.note == _ODD_GOLD for row in rows)
+    return (f"{odd} gold answers do not parse",) if odd else ()
+
+
+def _bertscore_pass(
+    cards: Sequence[TaskCard], parsed: Sequence[Sequence[ScoredRow]], options: ScoringOptions
+) -> tuple[ScoringOptions, dict[str, str], tuple[str, ...]]:
+    """Options that hold the BERTScore of every pair; what is unavailable; what was cut."""
+    kind_rows = [
+        row
+        for card, rows in zip(cards, parsed, strict=True)
+        if _BERTSCORE in metric_names(card, options)
+        for row in rows
+        if row.status != "error"
     ]
-    return metrics.shared_values(pairs, options.metric_options) if pairs else {}
+    if not kind_rows:
+        return options, {}, ()
+    from medinst_eval.metrics.bertscore import BertScoreF1, BertScoreSettings, bertscore
+
+    golds, answers = _inputs(BertScoreF1, kind_rows)
+    pairs = [(gold, answer or "") for gold, answer in zip(golds, answers, strict=True)]
+    try:
+        scores = bertscore(pairs, BertScoreSettings.from_options(options.metric_options))
+    except MetricUnavailable as error:
+        return options, {_BERTSCORE: str(error)}, ()
+    values = dict(zip(pairs, map(float, scores.f1), strict=True))
+    known = replace(options, metric_options={**options.metric_options, "bertscore_values": values})
+    cut = f"{scores.cut} texts were cut at the limit of BERTScore's encoder"
+    return known, {}, (cut,) if scores.cut else ()

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from medinst_eval.scoring import Average, ScoredRow, TaskScores, average, headline
+from medinst_eval.averages import Average, average, headline
+from medinst_eval.scoring import ScoredRow, TaskScores
 from medinst_eval.tasks.card import TaskCard
 from medinst_eval.types import Answer, MetricScore
 

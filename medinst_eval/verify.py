@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from medinst_eval import backends, store
+from medinst_eval.asking import build_prompts, to_prediction, to_requests
 from medinst_eval.errors import InputError
 from medinst_eval.manifest import build_manifest, settings_of
 from medinst_eval.rescore import read_manifest
-from medinst_eval.runner import build_prompts, load_samples, to_prediction, to_requests
+from medinst_eval.runner import load_samples
 from medinst_eval.types import Prediction, Prompt, Sample
 
 

@@ -67,7 +67,8 @@ class RunProgress:
             self._begun = self._logged = time.monotonic()
             if self._live:
                 self._start_bar()
-        if not self._quiet and name in _STAGES:
+        # A log begins when the input is known to be good: bad input is one line, the error.
+        if not self._quiet and (self._live or name not in ("data", "prompts")):
             self._print(f"{_STAGES[name]} …")
 
     def begin(self, totals: Mapping[str, int], done: Mapping[str, int]) -> None:
