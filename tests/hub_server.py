@@ -11,9 +11,11 @@ files with the headers that `huggingface_hub` and `datasets` rely on. Point a *s
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import socket
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -55,6 +57,7 @@ class HubServer:
         self.repos: dict[tuple[str, str], Repo] = {}
         self.requests: list[str] = []
         """Method and path of every request, in order."""
+        self.connections: list[socket.socket] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
@@ -96,9 +99,12 @@ class HubServer:
         return commit
 
     def close(self) -> None:
-        """Stop answering."""
+        """Stop answering, on kept-alive connections too."""
         self._server.shutdown()
         self._server.server_close()
+        for connection in self.connections:
+            with contextlib.suppress(OSError):  # closed by the client before
+                connection.shutdown(socket.SHUT_RDWR)
         self._thread.join()
 
     def __enter__(self) -> Self:
@@ -144,6 +150,10 @@ def _tree(files: dict[str, Path], folder: str, *, recursive: bool) -> list[dict[
 def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+
+        def setup(self) -> None:
+            super().setup()
+            hub.connections.append(self.connection)
 
         def log_message(self, *args: Any) -> None:
             """Keep the test's output clean."""

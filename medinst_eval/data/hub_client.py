@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -85,7 +86,7 @@ def quiet() -> Iterator[None]:
 
     level = datasets.logging.get_verbosity()
     bars = not datasets.utils.are_progress_bars_disabled()
-    datasets.logging.set_verbosity_error()
+    datasets.logging.set_verbosity(logging.CRITICAL)  # errors are raised too, and told once
     datasets.utils.disable_progress_bars()
     try:
         yield
