@@ -11,7 +11,7 @@ from typing import Any
 from medinst_eval import backends, data, store, summary, tasks
 from medinst_eval.asking import ask
 from medinst_eval.config import DEFAULT_DATA, RunConfig
-from medinst_eval.errors import InputError
+from medinst_eval.errors import InputError, closest
 from medinst_eval.manifest import build_manifest, now
 from medinst_eval.observer import Clock, Observer, Silent
 from medinst_eval.scoring import TaskRows, score_tasks
@@ -47,6 +47,7 @@ def run(config: RunConfig, observer: Observer | None = None) -> RunOutcome:
     """
     observer = observer or Silent()
     clock = Clock()
+    name = _backend_name(config, observer)
     observer.stage("data")
     started = time.perf_counter()
     suite = suite_cards(config.suite, config.task_files)
@@ -54,13 +55,12 @@ def run(config: RunConfig, observer: Observer | None = None) -> RunOutcome:
     for name in dataset.absent:
         observer.note(f"task {name} is absent from {dataset.source}; left out")
     samples = {task.card.name: _shard(task.samples, config.shard) for task in dataset.tasks}
-    every = [sample for rows in samples.values() for sample in rows]
-    if not every:
+    if not any(samples.values()):
         raise InputError(f"no rows to ask in {dataset.source}; check --tasks, --limit and --shard")
-    name, why = backends.choose() if config.backend == "auto" else (config.backend, "")
-    if why:
-        observer.note(f"backend {name}: {why}")
-    backend = backends.create(name, config.engine(), every)
+    # A shard's baselines answer from the whole data: the majority is not the shard's own.
+    backend = backends.create(
+        name, config.engine(), [sample for task in dataset.tasks for sample in task.samples]
+    )
     clock.add("data_s", started)
     try:
         manifest = build_manifest(config, name, backend, dataset)
@@ -75,6 +75,19 @@ def run(config: RunConfig, observer: Observer | None = None) -> RunOutcome:
     finally:
         backend.close()
     return RunOutcome(path=folder, results=results)
+
+
+def _backend_name(config: RunConfig, observer: Observer) -> str:
+    if config.backend == "auto":
+        name, why = backends.choose()
+        observer.note(f"backend {name}: {why}")
+        return name
+    if config.backend not in (known := backends.names()):
+        raise InputError(
+            f"no backend '{config.backend}'{closest(config.backend, known)} "
+            f"(there are {', '.join(known)})"
+        )
+    return config.backend
 
 
 def load_samples(config: RunConfig) -> tuple[tuple[TaskCard, ...], data.Dataset]:

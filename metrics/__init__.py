@@ -18,7 +18,7 @@ from medinst_eval.errors import InputError
 from medinst_eval.metrics.base import Metric, MetricContext, MetricUnavailable
 
 if TYPE_CHECKING:
-    from medinst_eval.metrics.as_evaluate import as_evaluate
+    from medinst_eval.metrics.evaluate_module import as_evaluate
 
 GROUP = "medinst_eval.metrics"
 
@@ -132,7 +132,7 @@ def shared_values(pairs: Sequence[tuple[str, str]], options: Mapping[str, Any]) 
 def __getattr__(name: str) -> object:
     """`as_evaluate` is loaded on first use: it needs the `evaluate` extra and the parsers."""
     if name == "as_evaluate":
-        return import_module(f"{__name__}.as_evaluate").as_evaluate
+        return import_module(f"{__name__}.evaluate_module").as_evaluate
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

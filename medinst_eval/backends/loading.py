@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -274,10 +276,31 @@ def lora_rank(path: str) -> int | None:
     return int(rank)
 
 
+def available_memory() -> int:
+    """Memory that can still be taken, in bytes: Linux's own estimate, else what is free."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return int(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`; did you mean X?` where something close is known, else an empty string."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f"; did you mean {close[0]}?" if close else ""
+
+
+def arguments_of(options: BackendOptions) -> dict[str, Any]:
+    """The options that differ from their defaults, for the manifest (sampling stands apart)."""
+    found: dict[str, Any] = {}
+    for field in dataclasses.fields(options):
+        value = getattr(options, field.name)
+        if field.name in ("model", "revision", "sampling", "api_key_env"):
+            continue
+        if value != _default(field):
+            found[field.name] = dict(value) if isinstance(value, Mapping) else value
+    return found
 
 
 def refuse(options: BackendOptions, backend: str, flags: dict[str, str]) -> None:
@@ -292,6 +315,12 @@ def refuse(options: BackendOptions, backend: str, flags: dict[str, str]) -> None
         InputError: Naming the first such option.
     """
     for field in dataclasses.fields(options):
-        if field.name in flags and getattr(options, field.name) != field.default:
+        if field.name in flags and getattr(options, field.name) != _default(field):
             flag = "--" + field.name.replace("_", "-")
             raise InputError(f"{flag} has no effect with backend {backend}; {flags[field.name]}")
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default

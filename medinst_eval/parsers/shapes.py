@@ -144,8 +144,9 @@ class Shaper:
             database = next((folded[key] for key in folded if key in _DATABASE.split()), None)
             if database and found[1] and "/" not in found[1]:
                 found[1] = f"{database}/{found[1]}"
-        if self.size == 2:
-            return self.item((found[0], found[1] or "")) if found[0] else None
+        if self.size <= 2:
+            fields = [field or "" for field in found]
+            return self.item(fields) if fields[0] else None
         if self.form == "relations" and not (found[0] and found[2]):
             return self._pair(record)
         if any(field is None for field in found):

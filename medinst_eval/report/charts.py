@@ -11,7 +11,7 @@ from medinst_eval import escapes
 from medinst_eval.errors import InputError
 from medinst_eval.files import write_atomic
 from medinst_eval.report.breakdown import Confusion, Scatter
-from medinst_eval.report.data import SETS, ChartRow, ReportData, Score
+from medinst_eval.report.data import SETS, ChartRow, ReportData, Score, behind
 
 COLOURS = ("#0072b2", "#c2500a", "#00795a", "#586069")
 MARKERS = ("o", "D", "s", "^")
@@ -71,7 +71,7 @@ def _figures(data: ReportData) -> Iterator[tuple[str, Any]]:
                 name=task.name,
                 note="",
                 scores=tuple(run.headline[which] if run else None for run in task.runs),
-                published=task.published if which == "paper" else (),
+                published=behind(task, which),
             )
             for task in data.tasks
         ]
@@ -124,7 +124,7 @@ def _dot(axes: Any, score: Score | None, y: float, index: int) -> None:
         return
     colour = COLOURS[index % len(COLOURS)]
     if not score.scaled:
-        axes.text(1, y, f"{score.value:.2f} (error, lower is better)", va="center", color=colour)
+        axes.text(1, y, f"{score.value:.2f} (error: lower is better)", va="center", color=colour)
         return
     if score.low is not None and score.high is not None:
         axes.plot([score.low, score.high], [y, y], color=colour, lw=1.6, zorder=2)

@@ -207,16 +207,32 @@ def _chart(which: str, runs: Sequence[Run]) -> tuple[ChartRow, ...]:
     groups = dict.fromkeys(g for run in runs for g in run.results.get("categories", {}))
     for group in groups:
         found = [run.results.get("categories", {}).get(group, {}).get(which) for run in runs]
-        rows.append(_chart_row(group, which, found))
+        rows.append(_chart_row(group, which, found, _metric_of(group, which, runs)))
     overall = [run.results.get("overall", {}).get(which) for run in runs]
-    rows.append(_chart_row("All tasks", which, overall, strong=True))
+    rows.append(_chart_row("All tasks", which, overall, which, strong=True))
     return tuple(rows)
 
 
+def _metric_of(group: str, which: str, runs: Sequence[Run]) -> str:
+    """The headline metric that all tasks of a category share, else the name of the set."""
+    names = {
+        (task.get("primary") or {}).get(which)
+        for run in runs
+        for task in run.results["tasks"].values()
+        if task.get("category") == group
+    }
+    return str(names.pop()) if len(names) == 1 else which
+
+
 def _chart_row(
-    name: str, which: str, found: Sequence[Mapping[str, Any] | None], *, strong: bool = False
+    name: str,
+    which: str,
+    found: Sequence[Mapping[str, Any] | None],
+    metric: str,
+    *,
+    strong: bool = False,
 ) -> ChartRow:
-    scores = tuple(read_score(which, record) for record in found)
+    scores = tuple(read_score(metric, record) for record in found)
     tasks = list(dict.fromkeys(t for record in found if record for t in record.get("tasks") or ()))
     count = max((s.tasks for s in scores if s), default=0)
     of = max((s.of for s in scores if s), default=0)
@@ -328,3 +344,14 @@ def _task_run(
         types=by_type(view, index),
         scatter=scatter(view, index, card.scale if card else None),
     )
+
+
+def headlines(task: TaskView, which: str) -> list[Score | None]:
+    """Headline scores of a task, one per run."""
+    return [run.headline[which] if run else None for run in task.runs]
+
+
+def behind(task: TaskView, which: str) -> tuple[tuple[str, float], ...]:
+    """Published scores drawn behind a task's own: none where the scale is not 0 to 100."""
+    scaled = all(score is None or score.scaled for score in headlines(task, which))
+    return task.published if which == "paper" and scaled else ()

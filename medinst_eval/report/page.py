@@ -12,7 +12,7 @@ from typing import Any
 from medinst_eval import numbers
 from medinst_eval.report import svg
 from medinst_eval.report.comparison import ComparisonView
-from medinst_eval.report.data import ReportData, Score, TaskRun, TaskView
+from medinst_eval.report.data import ReportData, Score, TaskRun, TaskView, behind, headlines
 from medinst_eval.report.samples import MAX_TEXT, pack
 
 SIZE_LIMIT = 24_000_000
@@ -115,17 +115,6 @@ def headline_name(task: TaskView, which: str) -> str:
     return "–"
 
 
-def headlines(task: TaskView, which: str) -> list[Score | None]:
-    """Headline scores of a task, one per run."""
-    return [run.headline[which] if run else None for run in task.runs]
-
-
-def behind(task: TaskView, which: str) -> tuple[tuple[str, float], ...]:
-    """Published scores drawn behind a task's own."""
-    scaled = all(score is None or score.scaled for score in headlines(task, which))
-    return task.published if which == "paper" and scaled else ()
-
-
 def gap(task: TaskView, which: str) -> float | None:
     """Second run's headline minus the first's; positive is better."""
     scores = headlines(task, which)
@@ -192,17 +181,12 @@ def first_metric(runs: Sequence[TaskRun | None], name: str) -> Score | None:
     return next((score for run in runs if (score := metric(run, name))), None)
 
 
-def error_name(score: Score) -> str:
-    """What an off-scale number is."""
-    return "squared error" if score.metric in ("paper", "standard") else metric_label(score.metric)
-
-
 _FILTERS: Mapping[str, Any] = {
     "points": points, "count": numbers.count, "share": numbers.percent,
     "metric_label": metric_label,
     "headline_name": headline_name, "headlines": headlines, "behind": behind,
     "difference": difference, "rows": rows, "sort_keys": sort_keys,
     "metric_names": metric_names, "metric": metric, "first_metric": first_metric,
-    "error_name": error_name, "place": svg.place, "lane": svg.lane, "heat": svg.heat,
+    "place": svg.place, "lane": svg.lane, "heat": svg.heat,
     "scatter_plot": svg.scatter_plot, "describe": svg.describe,
 }  # fmt: skip

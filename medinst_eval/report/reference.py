@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from medinst_eval.tasks import load_cards
+
 _FACTS = 4  # columns before the models: category, dataset, difficulty, metric
 
 
@@ -18,6 +20,8 @@ class PublishedModel:
     name: str
     setting: str
     """`few-shot` or `zero-shot`."""
+    mark: str
+    """A dagger where the model was trained on training sets of the benchmark's tasks."""
     scores: dict[str, float]
     """Task -> score as printed (x100, except the squared error)."""
 
@@ -34,12 +38,14 @@ def published() -> tuple[PublishedModel, ...]:
     with path.open(encoding="utf-8", newline="") as file:
         header, *rows = list(csv.reader(file))
     models = []
+    trained = {name for card in load_cards() for name in card.trained_on}
     for column in range(_FACTS, len(header)):
         model, _, setting = header[column].rpartition("_")
         scores = {row[1]: float(row[column]) for row in rows if row[column]}
         models.append(
             PublishedModel(
                 name=model,
+                mark="†" if model in trained else "",
                 setting={"fewshot": "few-shot", "zeroshot": "zero-shot"}[setting],
                 scores=scores,
             )

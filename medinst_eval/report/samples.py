@@ -238,7 +238,7 @@ def pack(view: TaskSamples, *, max_text: int = MAX_TEXT) -> str:
         "marked": view.form in MARKED,
         "graded": view.graded,
         "wrong": "Below the mean" if view.graded else "Wrong",
-        "metric": view.score_metric,
+        "metric_name": view.score_metric.replace("_", " "),
         "higher": view.higher_is_better,
         "texts": [_cut(text, max_text) for text in texts],
         "rows": rows,

@@ -37,6 +37,12 @@
     if (radio.checked) root.dataset.set = radio.value;
   }
 
+  byId("f-model")?.addEventListener("change", (event) => {
+    for (const tick of document.querySelectorAll(".ref[data-model]")) {
+      tick.classList.toggle("on", tick.dataset.model === event.target.value);
+    }
+  });
+
   // -- task table -------------------------------------------------------------------------------
   const table = byId("tasks-table");
   const body = table.tBodies[0];
@@ -283,7 +289,7 @@
         return;
       }
       const verdict = answer.status === "error" ? STATUS.error : answer.wrong ? task.wrong.toLowerCase() : task.graded ? "at or above the mean" : "right";
-      const score = answer.score === undefined ? "" : `, ${task.metric} ${(task.higher ? 100 * answer.score : answer.score).toFixed(task.higher ? 1 : 2)}`;
+      const score = answer.score === undefined ? "" : `, ${task.metric_name} ${(task.higher ? 100 * answer.score : answer.score).toFixed(task.higher ? 1 : 2)}`;
       const status = answer.status === "ok" || answer.status === "error" ? "" : `${STATUS[answer.status]}, `;
       line.append(make("span", answer.wrong || answer.status === "error" ? "bad" : "", `${status}${verdict}`), `${score}${answer.note ? ` (${answer.note})` : ""}`);
       block.append(line);
@@ -349,7 +355,7 @@
       const end = Math.min(mark.end, parent.end);
       const element = make("mark", KINDS[mark.kind]);
       const item = answer.items[mark.item];
-      const shown = paired ? [...new Set(mark.numbers)].join(" ") : label(task.form, item);
+      const shown = paired ? [...new Set(mark.numbers)].sort((a, b) => a - b).join(" ") : label(task.form, item);
       const sup = make("sup");
       if (shown) sup.textContent = shown;
       sup.prepend(make("span", "sr", ` [${KIND_NAMES[mark.kind]}] `));
@@ -373,7 +379,7 @@
     KINDS.forEach((kind, index) => {
       const entries = answer.items.map((item, i) => [item, i + 1]).filter(([item]) => item[0] === index);
       if (!entries.length) return;
-      const line = make("div", "field");
+      const line = make("div", "item-line");
       line.append(make("span", "name", `${KIND_NAMES[index]} (${entries.length})`));
       const list = make("ul", "items");
       for (const [item, number] of entries) {

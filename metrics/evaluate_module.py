@@ -83,18 +83,33 @@ def as_evaluate(
         def _compute(
             self, predictions: list[str], references: list[str], inputs: Sequence[str] = ()
         ) -> dict[str, float | int]:
-            return _score(name, context, references, predictions, inputs)
+            return score_texts(name, context, references, predictions, inputs)
 
     return MedinstMetric()
 
 
-def _score(
+def score_texts(
     name: str,
     context: MetricContext,
     golds: Sequence[str],
     outputs: Sequence[str],
-    inputs: Sequence[str],
+    inputs: Sequence[str] = (),
 ) -> dict[str, float | int]:
+    """A metric over texts: golds and outputs are parsed first where the metric reads answers.
+
+    Args:
+        name: The metric's name.
+        context: Its task; `golds` is filled in here.
+        golds: Gold answers in the benchmark's form.
+        outputs: What a model wrote, one per gold.
+        inputs: The rows' inputs, needed for choices.
+
+    Returns:
+        {name: score, "unparsed": outputs that hold no answer}.
+
+    Raises:
+        InputError: A gold is not of the form, or a choice comes without its question.
+    """
     kind = get(name)
     wanted: list[Any] = list(golds)
     answers: list[Any] = list(outputs)
