@@ -93,7 +93,7 @@ def trouble_of_status(
             kind="retry",
             message=message,
             status=status,
-            wait_s=retry_after(headers.get("retry-after"), now=time.time()),
+            wait_s=retry_after(headers.get("retry-after"), now=_clock_of(headers)),
         )
     if status in (400, 413, 422) and (_TOO_LONG.search(said) or "context" in code or status == 413):
         message = (
@@ -142,6 +142,14 @@ def retry_after(value: str | None, *, now: float) -> float | None:
         except ValueError:
             return None
     return max(seconds, 0.0) if math.isfinite(seconds) else None
+
+
+def _clock_of(headers: Mapping[str, str]) -> float:
+    """The server's own time, by which its dates are meant; ours may be off by any amount."""
+    try:
+        return parsedate_to_datetime(headers.get("date") or "").timestamp()
+    except ValueError:
+        return time.time()
 
 
 def trouble_of_connection(error: BaseException, url: str, secret: Secret) -> Trouble:

@@ -36,7 +36,7 @@ from faulty_server import (
 from medinst_eval.backends.base import FLOOR_LOGPROB, BackendOptions, Sampling
 from medinst_eval.backends.openai import OpenAIBackend
 from medinst_eval.backends.openai_choices import choice_logprobs
-from medinst_eval.backends.openai_faults import retry_after
+from medinst_eval.backends.openai_faults import Secret, retry_after, trouble_of_status
 from medinst_eval.backends.openai_pool import Patience
 from medinst_eval.errors import BackendError, InputError
 from medinst_eval.types import Generation, Message, Prompt, Request
@@ -375,6 +375,16 @@ def test_retry_after_as_a_date() -> None:
     now = 1_700_000_000.0
     assert retry_after(formatdate(now + 90, usegmt=True), now=now) == 90.0
     assert retry_after(formatdate(now - 90, usegmt=True), now=now) == 0.0
+
+
+def test_retry_after_as_a_date_is_read_by_the_servers_clock() -> None:
+    sent = 4_000_000_000.0  # the server's clock is decades ahead of ours
+    headers = {
+        "retry-after": formatdate(sent + 2, usegmt=True),
+        "date": formatdate(sent, usegmt=True),
+    }
+    trouble = trouble_of_status(429, headers, "", Secret(value="none", given=False))
+    assert trouble.wait_s == 2.0
 
 
 def test_retry_after_is_waited_for_by_all(server: FaultyServer) -> None:
