@@ -49,39 +49,67 @@ def transfer(
     Returns:
         One label per word of the input, and how many of the words were found in the output.
     """
-    pieces, marks = _pieces(written, limit=50 * len(words) + 2000)
+    pieces, marks, starts = _pieces(written, limit=50 * len(words) + 2000)
     targets: list[str] = []
     owners: list[int] = []
     for number, word in enumerate(words):
         for piece in _PIECE.findall(word.casefold()):
             targets.append(piece)
             owners.append(number)
-    carried: list[Label] = [None] * len(targets)
+    origin: list[int | None] = [None] * len(targets)
     for block in _blocks(pieces, targets):
+        places = range(block.written.start, block.written.stop)
         if block.equal:
-            carried[block.words] = marks[block.written]
+            origin[block.words] = places
         else:
-            carried[block.words] = _by_letter(
-                pieces[block.written], marks[block.written], targets[block.words]
-            )
-    return _gather(carried, targets, owners, words)
+            near = _by_letter(pieces[block.written], marks[block.written], targets[block.words])
+            origin[block.words] = [None if n is None else places[n] for n in near]
+    return _gather(_carry(origin, marks, starts), targets, owners, words)
 
 
-def _pieces(written: Sequence[tuple[str, Label]], *, limit: int) -> tuple[list[str], list[Label]]:
-    """Pieces of the written words with their labels; behind the first of a B word comes I.
+def _pieces(
+    written: Sequence[tuple[str, Label]], *, limit: int
+) -> tuple[list[str], list[Label], list[int]]:
+    """Pieces of the written words, their labels, and for each the piece its entity starts with.
 
-    What lies far behind the end of the input cannot belong to it: a model in a loop writes on.
+    Behind the first piece of a B word comes I. What lies far behind the end of the input cannot
+    belong to it: a model in a loop writes on.
     """
     pieces: list[str] = []
     marks: list[Label] = []
+    starts: list[int] = []
+    start = -1
     for word, label in written:
         found = _PIECE.findall(word.casefold())
+        if label == "B":
+            start = len(pieces)
+        elif label != "I":
+            start = -1
         rest = "I" if label == "B" else label
         pieces += found
         marks += [label, *[rest] * (len(found) - 1)][: len(found)]
+        starts += [start] * len(found)
         if len(pieces) > limit:
             break
-    return pieces, marks
+    return pieces, marks, starts
+
+
+def _carry(
+    origin: Sequence[int | None], marks: Sequence[Label], starts: Sequence[int]
+) -> list[Label]:
+    """Labels by origin; the first piece found of an entity whose start was not found is its B."""
+    found = {place for place in origin if place is not None}
+    begun: set[int] = set()
+    carried: list[Label] = []
+    for place in origin:
+        mark = None if place is None else marks[place]
+        if place is not None and mark == "I":
+            start = starts[place]
+            if start >= 0 and start not in found and start not in begun:
+                begun.add(start)
+                mark = "B"
+        carried.append(mark)
+    return carried
 
 
 def _gather(
@@ -159,27 +187,24 @@ def _trusted(blocks: Sequence[_Block]) -> list[_Block]:
 
 def _by_letter(
     pieces: Sequence[str], marks: Sequence[Label], targets: Sequence[str]
-) -> list[Label]:
-    """Labels for a stretch that the model wrote differently."""
+) -> list[int | None]:
+    """For each target the written piece that shares its letters, one with an entity first."""
     from rapidfuzz.distance import LCSseq
 
     letters, target = "".join(pieces), "".join(targets)
     if not letters or not target or len(letters) + len(target) > _MOST_LETTERS:
         return [None] * len(targets)
-    spread: list[Label] = []
-    for piece, mark in zip(pieces, marks, strict=True):
-        rest = "I" if mark == "B" else mark
-        spread += [mark, *[rest] * (len(piece) - 1)]
-    carried: list[Label] = [None] * len(target)
+    spread = [number for number, piece in enumerate(pieces) for _ in piece]
+    carried: list[int | None] = [None] * len(target)
     for code in LCSseq.opcodes(letters, target):
         if code.tag == "equal":
             carried[code.dest_start : code.dest_end] = spread[code.src_start : code.src_end]
-    labels: list[Label] = []
+    found: list[int | None] = []
     start = 0
     for piece in targets:
-        known = [mark for mark in carried[start : start + len(piece)] if mark is not None]
+        known = [place for place in carried[start : start + len(piece)] if place is not None]
         start += len(piece)
         enough = known and 2 * len(known) >= len(piece)
-        first = next((mark for mark in known if mark != "O"), "O")
-        labels.append(first if enough else None)
-    return labels
+        first = next((place for place in known if marks[place] not in (None, "O")), None)
+        found.append((known[0] if first is None else first) if enough else None)
+    return found

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 
 from medinst_eval.parsers import bracket_readers, clean, structured
+from medinst_eval.parsers.items import in_input, is_comma_list
 from medinst_eval.parsers.shapes import BracketForm, Item, Shaper
 from medinst_eval.types import ParseContext, ParsedAnswer
 
@@ -36,16 +37,17 @@ def parse(form: BracketForm, text: str, context: ParseContext) -> ParsedAnswer:
     """
     if not text.strip():
         return ParsedAnswer(status="empty")
-    strict = _strict(form, text, context, trusting=False)
-    if strict is not None:
-        return ParsedAnswer(status="ok", value=_once(form, strict, text, context))
+    shaper = Shaper(form=form, context=context)
     prepared = clean.straighten_brackets(clean.prepare(text, context))
-    strict = _strict(form, prepared, context, trusting=False)
-    if strict:
-        return ParsedAnswer(status="ok", value=_once(form, strict, text, context))
-    items = bracket_readers.read(Shaper(form=form, context=context), prepared)
+    for writing in (text, prepared):
+        strict = _strict(form, writing, context, trusting=False)
+        if strict and not _disguised(shaper, strict):
+            kept = tuple(item for item in map(shaper.polish, strict) if item)
+            if kept:
+                return ParsedAnswer(status="ok", value=_once(form, kept, writing, context))
+    items = tuple(bracket_readers.read(shaper, prepared))
     if items:
-        return ParsedAnswer(status="ok", value=_once(form, tuple(items), text, context))
+        return ParsedAnswer(status="ok", value=_once(form, items, prepared, context))
     if says_none(prepared):
         return ParsedAnswer(status="ok", value=())
     return ParsedAnswer(status="unparsed", note=f"no {form} in a form that can be read")
@@ -59,6 +61,16 @@ def parse_gold(form: BracketForm, text: str, context: ParseContext) -> ParsedAns
     if strict is None:
         return ParsedAnswer(status="unparsed", note=f"not {form} in the benchmark's form")
     return ParsedAnswer(status="ok", value=strict)
+
+
+def _disguised(shaper: Shaper, items: tuple[Item, ...]) -> bool:
+    """Whether mentions in the benchmark's form are rather a list in JSON or with commas."""
+    if shaper.form != "mentions":
+        return False
+    return any(
+        is_comma_list(shaper, item[0]) or (item[0][:1] in "\"'{[" and not in_input(shaper, item[0]))
+        for item in items
+    )
 
 
 def says_none(text: str) -> bool:
@@ -194,12 +206,11 @@ def _once(
     Repeats are legal (each occurrence of a mention counts), so a turn counts as a loop only where
     a mention comes more often than the input has it, or where whole lines are repeated.
     """
-    size = _period(items)
-    if size is None:
-        return items
     lines = [line.strip() for line in text.strip().split("\n") if line.strip()]
-    whole_lines = size > 1 and len(lines) > 1 and len(set(lines)) == 1
-    if whole_lines or _too_often(form, items, context):
+    if len(lines) > 1 and len(set(lines)) == 1 and len(items) > len(lines):
+        return items[: len(items) // len(lines)]
+    size = _period(items)
+    if size is not None and _too_often(form, items, context):
         return items[:size]
     return items
 

@@ -46,7 +46,7 @@ FIELDS: dict[BracketForm, tuple[frozenset[str], ...]] = {
 CLOSED: dict[BracketForm, int] = {"entities": 1, "relations": 1, "events": 0}
 """Field that comes from the closed set of types."""
 
-_IDENTIFIER = re.compile(r"[A-Za-z][\w .-]{0,40}\s{0,2}[/:]\s{0,2}\S{1,200}[^\n]{0,300}")
+_IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z .-]{2,30}\s{0,2}[/:]\s{0,2}\S{1,200}[^\n]{0,300}")
 _RS = re.compile(r"\b(dbsnp)\s{0,2}[/:]\s{0,2}rs(?=\d)", re.IGNORECASE)
 _COLON = re.compile(r"(?:^|(?<=, ))([A-Za-z][\w .-]{0,40}?)\s{0,2}:\s{0,2}(?=\S)")
 _PLACEHOLDERS = frozenset(
@@ -126,6 +126,26 @@ class Shaper:
         if mention.casefold().replace(" ", "") in _NOTHING:
             return None
         return tuple(parts)
+
+    def polish(self, item: Item) -> Item | None:
+        """An item in the benchmark's form with its type spelt as in the closed set.
+
+        Decoration around a mention goes, unless the input has the mention so.
+        """
+        place = CLOSED.get(self.form)
+        fields = list(item)
+        for number, field in enumerate(fields):
+            if number == place:
+                fields[number] = spell(field, self.context.labels) or field
+            elif self.form == "links" and number == 1:
+                fields[number] = identifier(field)
+            elif field not in self.context.input:
+                fields[number] = strip_wrapping(field) or field
+        if all(fold(field) in _PLACEHOLDERS for field in fields):
+            return None
+        if fields[0].casefold().replace(" ", "") in _NOTHING:
+            return None
+        return tuple(fields)
 
     def untyped(self, mention: str) -> Item | None:
         """A mention without type or identifier; in the forms of three fields there is none."""

@@ -15,7 +15,7 @@ _TAG = r"(?:[BIOESLU](?:[-_][^\s\[\]()<>|,/]{1,60})?|[BIOESLU][ :][A-Za-z]{1,40}
 _BRACKETED = re.compile(rf"[\[(<{{]\s{{0,3}}({_TAG})\s{{0,3}}[\])>}}]")
 _SLASHED = re.compile(rf"(?<!\S)(\S{{1,200}}?)[/_|\\]({_TAG})(?=[\s,;]|$)")
 _LINE = re.compile(
-    rf"[\s|>*-]{{0,8}}(?:\d{{1,4}}[.):]\s{{1,4}})?(?P<word>\S{{1,200}}?)[\"'*`]{{0,3}}"
+    rf"\s{{0,8}}(?:[-*•>|]\s{{1,4}})?(?:\d{{1,4}}[.):]\s{{1,4}})?(?P<word>\S{{1,200}}?)[\"'*`]{{0,3}}"
     rf"(?:\s{{0,4}}(?:[:=|,\t]|->|→|–|-(?=\s))\s{{0,4}}|\s{{1,8}})[\"'*`\[(]{{0,3}}"
     rf"(?P<label>{_TAG})[\"'*`\])]{{0,3}}[\s|,;]{{0,8}}"
 )
@@ -40,7 +40,8 @@ def parse(text: str, context: ParseContext) -> ParsedAnswer:
     if strict is not None:
         return ParsedAnswer(status="ok", value=strict)
     words = context.input.split()
-    prepared = clean.straighten_brackets(clean.prepare(text, context, within=False))
+    prepared = clean.prepare(text, context, within=False)
+    prepared = clean.strip_prefix(clean.straighten_brackets(prepared))
     best: tuple[int, tuple[str, ...]] | None = None
     for reader in _READERS:
         pairs = reader(prepared, context)
@@ -129,7 +130,8 @@ def _lines(text: str, _: ParseContext) -> Pairs:
     for line in text.split("\n"):
         match = _LINE.fullmatch(line) if len(line) <= 400 else None
         if match:
-            pairs.append((match["word"].strip("\"'*`"), _step(match["label"])))
+            word = match["word"]
+            pairs.append((word.strip("\"'*`") or word, _step(match["label"])))
     return pairs
 
 
