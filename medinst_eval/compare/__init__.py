@@ -32,7 +32,8 @@ from medinst_eval.compare.gate import (
     parse_levels,
     parse_min_scores,
 )
-from medinst_eval.compare.pairing import ROWS, LoadedRun, PairedTask, load, pair_task
+from medinst_eval.compare.pairing import ROWS, PairedTask, load, pair_task
+from medinst_eval.compare.sides import LoadedRun
 from medinst_eval.errors import InputError, NotComparableError
 from medinst_eval.store import FinishedRun, read_run
 from medinst_eval.tasks import load_cards

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from medinst_eval.compare.analysis import MetricSet
-from medinst_eval.compare.pairing import LoadedRun, PairedTask
+from medinst_eval.compare.pairing import PairedTask
+from medinst_eval.compare.sides import LoadedRun
 
 
 @dataclass(frozen=True, kw_only=True)
