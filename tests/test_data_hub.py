@@ -239,8 +239,8 @@ def test_offline_serves_the_cache_and_names_what_it_lacks(
             assert asked(revision="v1")["tasks"]["AnEM"] == [["old 0", 2], ["old 1", 2]]
             assert asked(tasks="BioInfer-RE")["error"] == (
                 f"config BioInfer-RE of the Hub data set {ID} at commit {commits['main'][:8]} is "
-                "not in the local cache and working offline; load it once with network access, choose "
-                "other --tasks, or give --data a folder"
+                "not in the local cache and working offline; load it once with network access, "
+                "choose other --tasks, or give --data a folder"
             )
             assert "revision v7 of aialt/MedINST32 is not in" in asked(revision="v7")["error"]
     assert hub.requests == []

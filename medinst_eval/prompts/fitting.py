@@ -116,7 +116,7 @@ def _shorten(draft: Draft, excess: int, tokens: _Tokens | None, limit: int | Non
     if draft.cut_tokens >= len(tokens):
         raise InputError(
             f"{draft.sample.id}: a prompt of at most {limit} tokens has no room for the "
-            "instruction; raise --max-model-len or lower --max-tokens"
+            "instruction; raise --max-model-len, lower --max-tokens or leave the task out"
         )
     cut = min(len(tokens), draft.cut_tokens + excess)
     return replace(draft, input=tokens.without_middle(cut), cut_tokens=cut)

@@ -102,8 +102,9 @@ class Renderer:
         try:
             return self._render(prompts)
         except (TemplateError, TypeError) as error:
+            reason = " ".join(str(error).split())
             raise InputError(
-                f"the model's chat template cannot render the prompt ({error}); try --layout "
+                f"the model's chat template cannot render the prompt ({reason}); try --layout "
                 "inline or plain, or check --chat-template-arg"
             ) from error
 
