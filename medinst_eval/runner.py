@@ -52,8 +52,8 @@ def run(config: RunConfig, observer: Observer | None = None) -> RunOutcome:
     started = time.perf_counter()
     suite = suite_cards(config.suite, config.task_files)
     cards, dataset = load_samples(config)
-    for name in dataset.absent:
-        observer.note(f"task {name} is absent from {dataset.source}; left out")
+    if dataset.absent:
+        observer.note(f"absent from {dataset.source}: {', '.join(dataset.absent)}")
     samples = {task.card.name: _shard(task.samples, config.shard) for task in dataset.tasks}
     if not any(samples.values()):
         raise InputError(f"no rows to ask in {dataset.source}; check --tasks, --limit and --shard")

@@ -99,6 +99,13 @@ def sections(kind: type[Metric]) -> dict[str, str]:
     return {name: " ".join(" ".join(lines).split()) for name, lines in found.items()}
 
 
+def _prose(text: str) -> str:
+    """Markdown that shows angle brackets as they are; code spans need no help."""
+    parts = text.split("`")
+    parts[::2] = [part.replace("<", "&lt;") for part in parts[::2]]
+    return "`".join(parts)
+
+
 def signature_pattern(metric: Metric) -> str:
     """A signature in which what depends on the machine is left open."""
     open_keys = "v|nltk|rouge_score|sacrebleu|bert-score|transformers|wordnet"
@@ -116,11 +123,11 @@ def _entry(name: str) -> str:
     kind = get(name)
     parts = sections(kind)
     forms = kind.forms or ("text",)
-    lines = [f"#### `{name}`", "", parts["Meaning"], ""]
+    lines = [f"#### `{name}`", "", _prose(parts["Meaning"]), ""]
     lines += [f"- **Range:** {_direction(kind)}."]
     if kind.forms:
         lines += [f"- **Answers:** {', '.join(f'`{form}`' for form in kind.forms)}."]
-    lines += [f"- **{section}:** {parts[section]}" for section in SECTIONS if section in parts]
+    lines += [f"- **{title}:** {_prose(parts[title])}" for title in SECTIONS if title in parts]
     seen: dict[str, Form] = {}
     for form in forms:
         context = MetricContext(form=form, scale=(0.0, 5.0) if form == "number" else None)

@@ -129,7 +129,9 @@ def test_configs_may_lie_elsewhere_when_the_readme_says_so(tmp_path: Path) -> No
         "---\r\nconfigs:\r\n- config_name: AnEM\r\n  data_files:\r\n  - split: train\r\n"
         "    path: none.json\r\n  - split: test\r\n    path: elsewhere/a.json\r\n"
         "- config_name: AnEM-zs\r\n  data_files: elsewhere/*-zs.json\r\n"
-        "- config_name: BioRED\r\n  data_files: missing.json\r\n---\r\n# Title\r\n"
+        "- config_name: BioRED\r\n  data_files: missing.json\r\n"
+        "- config_name: MedQA\r\n  data_files: /absolute.json\r\n"
+        "- config_name: MeDAL\r\n---\r\n# Title\r\n"
     )
     assert len(load(tmp_path).tasks[0].samples) == 1
     assert len(load(tmp_path, shots=0).tasks[0].samples) == 1

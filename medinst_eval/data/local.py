@@ -72,10 +72,18 @@ class FolderSource:
         readme = self.folder / "README.md"
         if readme.is_file():
             for config, pattern in configs_of_readme(readme).items():
-                found = sorted(self.folder.glob(pattern)) if pattern else []
-                if found:
-                    files[config] = found[0]
+                found = self._match(pattern)
+                if found is not None:
+                    files[config] = found
         return files
+
+    def _match(self, pattern: str | None) -> Path | None:
+        """The first file under the folder that a path or pattern of the README means."""
+        try:
+            found = sorted(self.folder.glob(pattern or ""))
+        except (ValueError, NotImplementedError):  # no pattern, a broken or an absolute one
+            return None
+        return found[0] if found else None
 
 
 def configs_of_readme(path: Path) -> dict[str, str | None]:

@@ -13,6 +13,7 @@ from medinst_eval.parsers.items import (
     in_input,
     is_comma_list,
     is_type,
+    pair,
     single,
     triple,
     unwrap,
@@ -46,6 +47,7 @@ def read(shaper: Shaper, text: str) -> list[Item]:
 
 
 def _weight(shaper: Shaper, items: list[Item]) -> float:
+    """Sum of what the items count for, less where a part of them makes no sense."""
     weight = 0.0
     known = bool(shaper.context.input)
     for item in items[:_MOST_WEIGHED]:
@@ -55,7 +57,7 @@ def _weight(shaper: Shaper, items: list[Item]) -> float:
         weight += 2 * typed + found
         if known and not typed and not found:
             weight -= 1
-    return weight
+    return weight * max(weight, 0.1) / max(1, len(items[:_MOST_WEIGHED]))
 
 
 def _openings(text: str, ends: list[tuple[int, int]]) -> list[tuple[int, int] | None]:
@@ -158,6 +160,10 @@ def bare_brackets(shaper: Shaper, text: str) -> list[Item]:
     for content in contents:
         if _NUMBERS.fullmatch(content) and not in_input(shaper, f"[{content}]"):
             # The marks of a bibliography.
+            continue
+        typed = pair(shaper, content) if shaper.size == 2 else None
+        if typed:
+            items.append(typed)
             continue
         if shaper.size < 3 and is_comma_list(shaper, content):
             found = [single(shaper, part) for part in comma_list(shaper, content)]

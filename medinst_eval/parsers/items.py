@@ -40,9 +40,23 @@ def is_type(shaper: Shaper, text: str) -> bool:
 
 
 def in_input(shaper: Shaper, text: str) -> bool:
-    """Whether the input holds the text, letter by letter."""
+    """Whether the input holds the text, not cut out of a longer word."""
     text = text.strip()
-    return bool(text) and len(text) <= LONGEST_MENTION and text in shaper.context.input
+    if not text or len(text) > LONGEST_MENTION:
+        return False
+    source = shaper.context.input
+    start = source.find(text)
+    for _ in range(20):
+        if start < 0:
+            return False
+        end = start + len(text)
+        inside = (text[0].isalnum() and source[max(0, start - 1) : start].isalnum()) or (
+            text[-1].isalnum() and source[end : end + 1].isalnum()
+        )
+        if not inside:
+            return True
+        start = source.find(text, start + 1)
+    return False
 
 
 def unwrap(text: str) -> str:

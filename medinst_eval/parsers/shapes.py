@@ -55,6 +55,7 @@ _PLACEHOLDERS = frozenset(
         *("dbname/dbid", "trigger", "themeentity", "theme", "eventtype", "relationtype"),
     )
 )
+_LETTER = re.compile(r"[^\W_]")
 _NOTHING = frozenset({"none", "null", "n/a", "na", "nil", "noentities", "noentity", "empty", ""})
 
 
@@ -123,7 +124,9 @@ class Shaper:
         if all(fold(part) in _PLACEHOLDERS for part in parts):
             return None
         mention = parts[1] if self.form == "events" else parts[0]
-        if mention.casefold().replace(" ", "") in _NOTHING:
+        if mention.casefold().replace(" ", "") in _NOTHING or not _LETTER.search(mention):
+            return None
+        if self.size == 2 and fold(mention) in FIELDS[self.form][1]:
             return None
         return tuple(parts)
 

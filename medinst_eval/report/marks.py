@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from medinst_eval.metrics.normalise import normalise
+from medinst_eval.metrics.tagging import Span, spans
 from medinst_eval.types import Form
 
 Kind = Literal["found", "missed", "spurious", "wrong"]
@@ -161,35 +162,21 @@ def word_spans(text: str) -> list[tuple[int, int]]:
     return spans
 
 
-def label_spans(labels: Sequence[str]) -> list[tuple[int, int]]:
-    """Entities of a B/I/O sequence as (first word, word after the last); a stray I opens one."""
-    spans: list[tuple[int, int]] = []
-    start: int | None = None
-    for index, label in enumerate(labels):
-        if label != "I" and start is not None:
-            spans.append((start, index))
-            start = None
-        if label == "B" or (label == "I" and start is None):
-            start = index
-    if start is not None:
-        spans.append((start, len(labels)))
-    return spans
-
-
 def compare_word_labels(
     text: str, gold: Sequence[str], answer: Sequence[str]
 ) -> tuple[list[Item], list[Mark]]:
-    """Entities of two label sequences over the words of a text: found, missed, spurious."""
+    """Entities of two label sequences over the words of a text: found, missed, spurious.
+
+    An entity is what `entity_f1` takes for one (strict IOB2: an I that continues nothing is
+    none). Labels beyond the last word of the text are left out.
+    """
     words = word_spans(text)
-    ours = [s for s in label_spans(gold) if s[1] <= len(words)]
-    theirs = [s for s in label_spans(answer) if s[1] <= len(words)]
+    ours, theirs = spans(gold[: len(words)]), spans(answer[: len(words)])
     items: list[Item] = []
     marks: list[Mark] = []
-    kinds: list[tuple[tuple[int, int], Kind]] = [
-        (s, "found" if s in set(theirs) else "missed") for s in ours
-    ]
-    kinds += [(s, "spurious") for s in theirs if s not in set(ours)]
-    for (first, after), kind in kinds:
+    kinds: list[tuple[Span, Kind]] = [(s, "found" if s in theirs else "missed") for s in ours]
+    kinds += [(span, "spurious") for span in theirs if span not in ours]
+    for (_, first, after), kind in kinds:
         start, end = words[first][0], words[after - 1][1]
         marks.append(Mark(start=start, end=end, item=len(items)))
         items.append(Item(kind=kind, parts=(text[start:end],)))

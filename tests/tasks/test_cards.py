@@ -151,6 +151,12 @@ def test_a_broken_file_is_named_with_its_line(tmp_path: Path) -> None:
         tasks.load_cards(tmp_path)
 
 
+def test_a_key_given_twice_is_named_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "ner.yaml").write_text("category: NER\ntitle: a\ntitle: b\n")
+    with pytest.raises(InputError, match=r"ner\.yaml:3: not valid YAML \(key 'title' is given tw"):
+        tasks.load_cards(tmp_path)
+
+
 def test_files_that_are_no_cards(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no task cards"):
         tasks.load_cards(tmp_path)
