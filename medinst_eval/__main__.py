@@ -24,6 +24,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not break the cleaning up
     raise InterruptedRunError("stopped by a signal")
 
 
