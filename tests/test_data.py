@@ -277,6 +277,17 @@ def test_the_real_folder_loads(shared: Path, shots: int) -> None:
     assert len(set(ids)) == len(ids)
 
 
+@pytest.mark.parametrize("shots", [0, 1, 2])
+def test_the_demo_holds_every_task_and_is_no_warning(shots: int) -> None:
+    found = data.load(CARDS, source="demo", shots=shots)
+    assert [task.card for task in found.tasks] == list(CARDS)
+    assert (found.absent, found.source, found.revision) == ((), "demo", None)
+    for task in found.tasks:
+        assert len(task.samples) >= 6, task.card.name
+        assert {len(s.history) for s in task.samples} == {shots}, task.card.name
+        assert task.warnings == ()
+
+
 # -- tasks of one's own -------------------------------------------------------------------------
 
 
