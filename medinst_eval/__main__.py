@@ -20,7 +20,12 @@ def main(arguments: list[str] | None = None) -> None:
     if not words:
         words = ["--help"]
     signal.signal(signal.SIGTERM, _stop)
-    raise SystemExit(_call(words))
+    try:
+        code = _call(words)
+    except (KeyboardInterrupt, InterruptedRunError):  # while the commands were still being loaded
+        _complain("interrupted", 130)
+        code = 130
+    raise SystemExit(code)
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:
