@@ -90,7 +90,7 @@ def text(card: TaskCard, answer: Any) -> str:
     return f"{answer:g}" if card.form == "number" else str(answer)
 
 
-def samples(card: TaskCard, rows: Rows) -> list[dict[str, Any]]:
+def samples(card: TaskCard, rows: Rows, shots: int = 2) -> list[dict[str, Any]]:
     """Lines of `samples.jsonl`, without metric values."""
     lines = []
     for place, (right, status) in enumerate(zip(rows.right, rows.statuses(), strict=True)):
@@ -101,7 +101,7 @@ def samples(card: TaskCard, rows: Rows) -> list[dict[str, Any]]:
         lines.append(
             {
                 "task": card.name, "id": f"{card.name}/{number}",
-                "key": hashlib.sha256(f"{card.name}{number}".encode()).hexdigest(),
+                "key": hashlib.sha256(f"{card.name}{number}{shots}".encode()).hexdigest(),
                 "input": f"Input {number} of {card.name}.", "gold": text(card, gold),
                 "gold_answer": gold, "answer": answer, "status": status, "output": output,
                 "note": "", "metrics": {},
@@ -145,7 +145,7 @@ def write_run(
     results: dict[str, Any] = {}
     for name, rows in tasks.items():
         card = CARDS[name]
-        own = samples(card, rows)
+        own = samples(card, rows, shots)
         results[name] = _task(card, own, rows, arrays, unavailable, signature)
         lines += own
     with (path / "samples.jsonl").open("w") as out:

@@ -82,6 +82,7 @@ def command(
         metrics=_choice("--metrics", metrics, "paper", "standard"),  # type: ignore[arg-type]
         correction=_choice("--correction", correction, "holm", "bh", "none"),  # type: ignore[arg-type]
         resamples=resamples,
+        permutations=resamples,
         seed=seed,
     )
     rule = None

@@ -27,6 +27,7 @@ class AnalysisOptions:
     metrics: MetricSet = "standard"
     correction: Correction = "holm"
     resamples: int = stats.RESAMPLES
+    permutations: int = stats.RESAMPLES
     seed: int = 0
 
 
@@ -65,12 +66,13 @@ class Unit:
         rows: Shared rows.
         tasks: The tasks averaged; for a task itself.
         score: Change of the headline score; None where it was not computed.
+        weighted: For averages of several tasks: the same with tasks weighted by their rows.
         form: Change of the share of rows answered in form (neither unparsed, empty, truncated
             nor an engine error).
         failures: Counts in the base and in the new run, by status.
         others: Further metrics of a task: name -> (base, new).
         verdict: See `judge`.
-        because: What the verdict rests on: `score`, `form`, both or nothing.
+        because: What the verdict rests on: `score`, `rows` (the weighted score), `form`, or none.
         note: Why there is no score, or which tasks an average lacks.
     """
 
@@ -83,6 +85,7 @@ class Unit:
     rows: int
     tasks: tuple[str, ...]
     score: Change | None
+    weighted: Change | None = None
     form: Change
     failures: Mapping[str, tuple[int, int]]
     others: Mapping[str, tuple[float, float]]
@@ -97,10 +100,11 @@ class Unit:
         A point is a hundredth of the metric's range, for error measures too (25 for the paper's
         MSE); for error measures without an upper bound it is their own unit.
         """
-        if self.score is None:
-            return None
-        sign = 1.0 if self.higher_is_better else -1.0
-        return 100 * sign * self.score.difference / (1.0 if self.higher_is_better else self.span)
+        return None if self.score is None else self.points(self.score)
+
+    def points(self, change: Change) -> float:
+        """A change of this line's score in points, positive where the new run is better."""
+        return 100 * change.difference * (1.0 if self.higher_is_better else -1.0 / self.span)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,12 +134,12 @@ def analyse_task(task: PairedTask, options: AnalysisOptions) -> TaskEvidence:
     metric = task.metrics.get(headline)
     score = None
     if metric is not None:
-        score = _evidence(metric.base, metric.new, task.clusters, options.resamples, seed)
+        score = _evidence(metric.base, metric.new, task.clusters, options, seed)
     in_form = [
         Table(np.array([[float(s == "ok"), 1.0] for s in side]).reshape(-1, 2), _share)
         for side in task.statuses
     ]
-    form = _evidence(in_form[0], in_form[1], task.row_clusters, options.resamples, seed)
+    form = _evidence(in_form[0], in_form[1], task.row_clusters, options, seed)
     unit = Unit(
         level="task",
         name=card.name,
@@ -159,7 +163,10 @@ def average(
 ) -> Unit | None:
     """Mean over tasks, tested with the tasks' own resamples and swaps (stratified).
 
-    Error measures are averaged only where every task of the group is measured by one.
+    A mean over tasks gives thirteen rows of one task the weight of thousands of another, and so
+    hides a small drop everywhere behind the noise of the smallest tasks. The mean weighted by
+    rows is therefore tested beside it. Error measures are averaged only where every task of the
+    group is measured by one.
     """
     usable = [t for t in tasks if t.score is not None]
     higher = [t for t in usable if t.unit.higher_is_better]
@@ -179,6 +186,7 @@ def average(
         rows=sum(t.unit.rows for t in used),
         tasks=tuple(t.unit.name for t in used),
         score=_mean(scores),
+        weighted=_mean(scores, [t.unit.rows for t in used]) if len(used) > 1 else None,
         form=_mean([t.form for t in tasks]),
         failures={
             status: (
@@ -195,23 +203,22 @@ def average(
 def judge(units: Sequence[Unit], correction: Correction) -> list[Unit]:
     """Correct the p-values of lines of one level and give each its verdict.
 
-    Scores and forms are two families of tests, each corrected on its own. *worse*: the score or
-    the share of answers in form fell with a corrected p-value below 5 %, whatever else rose.
-    *better*: one of them rose so, and none fell. Otherwise *no evidence*.
+    Scores (with the weighted ones) and forms are two families of tests, each corrected on its
+    own. *worse*: something fell with a corrected p-value below 5 %, whatever else rose. *better*:
+    something rose so, and nothing fell. Otherwise *no evidence*.
     """
-    scored = [u for u in units if u.score is not None]
-    by_score = dict(
-        zip(
-            (u.name for u in scored),
-            correct([u.score.p_value for u in scored if u.score], correction),
-            strict=True,
-        )
-    )
-    by_form = correct([u.form.p_value for u in units], correction)
-    return [
-        _judged(unit, by_score.get(unit.name), form)
-        for unit, form in zip(units, by_form, strict=True)
-    ]
+    corrected = [dict[str, Change]() for _ in units]
+    for family in (("score", "rows"), ("form",)):
+        tests = [
+            (place, name, change)
+            for place, unit in enumerate(units)
+            for name in family
+            if (change := _CHANGES[name](unit)) is not None
+        ]
+        p_values = correct([change.p_value for _, _, change in tests], correction)
+        for (place, name, change), p in zip(tests, p_values, strict=True):
+            corrected[place][name] = replace(change, corrected=p)
+    return [_judged(unit, changes) for unit, changes in zip(units, corrected, strict=True)]
 
 
 def correct(p_values: Sequence[float], correction: Correction) -> list[float]:
@@ -224,35 +231,50 @@ def correct(p_values: Sequence[float], correction: Correction) -> list[float]:
     return ways[correction](p_values)
 
 
-def _judged(unit: Unit, score_p: float | None, form_p: float) -> Unit:
-    form = replace(unit.form, corrected=form_p)
-    score = None
-    signs: dict[str, float] = {"score": 0.0, "form": 0.0}
-    if unit.score is not None and score_p is not None:
-        score = replace(unit.score, corrected=score_p)
-        if score_p < stats.LEVEL:
-            signs["score"] = unit.gain or 0.0
-    if form_p < stats.LEVEL:
-        signs["form"] = form.difference
+def _judged(unit: Unit, changes: Mapping[str, Change]) -> Unit:
+    signs = {
+        name: change.difference if name == "form" else unit.points(change)
+        for name, change in changes.items()
+        if change.corrected < stats.LEVEL
+    }
     worse = tuple(name for name, sign in signs.items() if sign < 0)
     better = tuple(name for name, sign in signs.items() if sign > 0)
-    verdict: Verdict = "worse" if worse else "better" if better else "no evidence"
-    return replace(unit, score=score, form=form, verdict=verdict, because=worse or better)
+    return replace(
+        unit,
+        score=changes.get("score"),
+        weighted=changes.get("rows"),
+        form=changes["form"],
+        verdict="worse" if worse else "better" if better else "no evidence",
+        because=worse or better,
+    )
+
+
+_CHANGES: Mapping[str, Callable[[Unit], Change | None]] = {
+    "score": lambda unit: unit.score,
+    "rows": lambda unit: unit.weighted,
+    "form": lambda unit: unit.form,
+}
 
 
 def _share(sums: FloatArray) -> FloatArray:
     return np.asarray(sums[..., 0] / sums[..., 1])
 
 
-def _evidence(base: Table, new: Table, clusters: IntArray, draws: int, seed: int) -> _Evidence:
+def _evidence(
+    base: Table, new: Table, clusters: IntArray, options: AnalysisOptions, seed: int
+) -> _Evidence:
     """Difference, interval and test of one metric; the same seed for every metric of a task."""
     alone = len(np.unique(clusters)) == len(clusters)
     groups = None if alone else clusters
-    test = stats.permutation_test(base, new, clusters=groups, permutations=draws, seed=seed)
+    test = stats.permutation_test(
+        base, new, clusters=groups, permutations=options.permutations, seed=seed
+    )
     if (base.stats == new.stats).all():
-        resampled = np.zeros(draws)
+        resampled = np.zeros(options.resamples)
     else:
-        ours, theirs = stats.bootstrap([base, new], clusters=groups, resamples=draws, seed=seed)
+        ours, theirs = stats.bootstrap(
+            [base, new], clusters=groups, resamples=options.resamples, seed=seed
+        )
         resampled = theirs - ours
     exact = _mcnemar(base, new) if alone else None
     change = _change(base.value(), new.value(), resampled, test, exact)
@@ -287,13 +309,17 @@ def _change(
     )
 
 
-def _mean(parts: Sequence[_Evidence]) -> Change:
+def _mean(parts: Sequence[_Evidence], weights: Sequence[int] | None = None) -> Change:
+    """Mean change of several tasks, plain or weighted."""
     if len(parts) == 1:
         return parts[0].change
-    permuted = stats.combined([part.permuted for part in parts])
-    base = float(np.mean([part.change.base for part in parts]))
-    new = float(np.mean([part.change.new for part in parts]))
-    resampled = stats.combined([part.resampled for part in parts])
+
+    def mean(values: Sequence[FloatArray] | Sequence[float]) -> FloatArray:
+        return np.average(np.stack(values), axis=0, weights=weights)
+
+    base = float(mean([part.change.base for part in parts]))
+    new = float(mean([part.change.new for part in parts]))
+    permuted = mean([part.permuted for part in parts])
     p_value = stats.monte_carlo_p(permuted, new - base)
     test = Permutation(difference=new - base, p_value=p_value, permuted=permuted, exact=False)
-    return _change(base, new, resampled, test, None)
+    return _change(base, new, mean([part.resampled for part in parts]), test, None)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from medinst_eval.compare.analysis import Level, Unit
+from medinst_eval.compare.analysis import Change, Level, Unit
 from medinst_eval.errors import InputError
 from medinst_eval.numbers import p_equals, points
 
@@ -126,22 +126,37 @@ def gate(units: Sequence[Unit], options: GateOptions) -> tuple[Failure, ...]:
 
 
 def _drops(unit: Unit, options: GateOptions) -> Iterator[str]:
-    """Why one line fails, by score and by form."""
-    lost_form = -100 * unit.form.difference
-    measures = [("share of answers in form", lost_form, "form" in unit.because, unit.form)]
+    """Why one line fails, by score and by form.
+
+    The limit is on the score as shown; that tasks weighted by their rows fell is evidence of a
+    drop, not another amount of it.
+    """
+    because = unit.because if unit.verdict == "worse" else ()
     if unit.score is not None and unit.gain is not None:
-        measures.insert(0, (unit.metric, -unit.gain, "score" in unit.because, unit.score))
-    for name, drop, tested, change in measures:
-        significant = tested and drop > 0 and unit.verdict == "worse"
-        beyond = options.max_drop is not None and drop > options.max_drop + _ROUNDING
-        fails = {
-            "significant": significant,
-            "threshold": beyond,
-            "both": significant and beyond,
-        }[options.rule]
-        if fails:
-            limit = "" if options.max_drop is None else f", more than {options.max_drop:g}"
-            yield f"{name} fell by {drop:.1f} points{limit} ({p_equals(change.corrected)})"
+        drop, change, name = -unit.gain, unit.score, unit.metric
+        significant = bool({"score", "rows"} & set(because))
+        if _fails(drop, significant, options):
+            if options.rule == "significant" and "score" not in because and unit.weighted:
+                drop, change = -unit.points(unit.weighted), unit.weighted
+                name = f"{name} with tasks weighted by their rows"
+            yield _fell(name, drop, change, options)
+    lost_form = -100 * unit.form.difference
+    if _fails(lost_form, "form" in because, options):
+        yield _fell("share of answers in form", lost_form, unit.form, options)
+
+
+def _fails(drop: float, significant: bool, options: GateOptions) -> bool:
+    beyond = options.max_drop is not None and drop > options.max_drop + _ROUNDING
+    return {
+        "significant": significant,
+        "threshold": beyond,
+        "both": significant and beyond,
+    }[options.rule]
+
+
+def _fell(name: str, drop: float, change: Change, options: GateOptions) -> str:
+    limit = "" if options.max_drop is None else f", more than {options.max_drop:g}"
+    return f"{name} fell by {drop:.1f} points{limit} ({p_equals(change.corrected)})"
 
 
 def _floors(units: Sequence[Unit], floors: Mapping[str, float]) -> Iterator[Failure]:

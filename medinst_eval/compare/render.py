@@ -21,7 +21,8 @@ LEGEND = (
     "Scores in points (x100; MSE as it is). 95 %: paired bootstrap. p: paired permutation or exact "
     "McNemar, {correction}. Detectable: the smallest true difference that these rows show with "
     "80 % power (5 % level, before correction). Not in form: unparsed, empty, truncated and "
-    "failed answers."
+    "failed answers. A verdict may also rest on form (the share of answers in form) or, for "
+    "averages, on rows (tasks weighted by their rows)."
 )
 CORRECTIONS = {
     "holm": "corrected by Holm",
@@ -40,9 +41,7 @@ def row(unit: Unit) -> tuple[str, ...]:
     factor = numbers.factor_of(unit.higher_is_better)
     score = unit.score
     metric = unit.metric if unit.higher_is_better else f"{unit.metric} (lower is better)"
-    verdict: str = unit.verdict
-    if unit.because and unit.because != ("score",):
-        verdict += f" ({' and '.join(unit.because)})"
+    verdict = describe_verdict(unit)
     if score is None:
         return (
             unit.name, numbers.count(unit.rows), metric, *[numbers.NOTHING] * 6,
@@ -61,6 +60,17 @@ def row(unit: Unit) -> tuple[str, ...]:
         failures(unit),
         verdict,
     )
+
+
+def describe_verdict(unit: Unit) -> str:
+    """The verdict, and what it rests on where that is not the score shown."""
+    if not unit.because or unit.because == ("score",):
+        return unit.verdict
+    reasons = list(unit.because)
+    if unit.weighted is not None and "rows" in reasons:
+        place = reasons.index("rows")
+        reasons[place] = f"rows, {numbers.p_equals(unit.weighted.corrected)}"
+    return f"{unit.verdict} ({' and '.join(reasons)})"
 
 
 def failures(unit: Unit) -> str:
