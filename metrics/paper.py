@@ -228,6 +228,7 @@ class PaperMse(MeanMetric):
 
     name = "paper_mse"
     reads = "text"
+    forms = ("number",)
     higher_is_better = False
     bounds = (0.0, 25.0)
     citation = CITATION

@@ -115,9 +115,9 @@ class Spearman(_Correlation):
     def score(self, sums: FloatArray) -> FloatArray:
         """Rank correlation of the rows themselves, shape (..., rows, 2) -> (...)."""
         rows = sums.shape[-2]
-        flat = sums.reshape(-1, rows, 2)
         if rows < 2:
             return np.zeros(sums.shape[:-2])
+        flat = sums.reshape(-1, rows, 2)
         step = max(1, _RANK_CELLS // (2 * rows))
         parts = [_rank_correlation(flat[at : at + step]) for at in range(0, len(flat), step)]
         return np.concatenate([np.empty(0), *parts]).reshape(sums.shape[:-2])

@@ -1,4 +1,4 @@
-"""A real encoder for BERTScore, WordNet where there is one, and wrong answers made from right ones."""
+"""A real encoder for BERTScore, WordNet where there is one, wrong answers made from golds."""
 
 from __future__ import annotations
 
@@ -42,6 +42,18 @@ def golds(shared: Path) -> Callable[[str], list[str]]:
         return [json.loads(line)["output"] for line in lines]
 
     return read
+
+
+@pytest.fixture(scope="session")
+def wrong(golds: Callable[[str], list[str]]) -> Callable[[str, int], tuple[list[str], list[str]]]:
+    """Golds of a task, each once per round, and an answer to each: some right, most wrong."""
+
+    def make(task: str, rounds: int) -> tuple[list[str], list[str]]:
+        rng = random.Random(f"{task}/{rounds}")
+        wanted = golds(task) * rounds
+        return wanted, [corrupted(gold, rng) for gold in wanted]
+
+    return make
 
 
 def corrupted(text: str, rng: random.Random) -> str:

@@ -24,6 +24,7 @@ FORM_OF: dict[str, Form] = {
     "label_leval_f1": "word_labels",
     "label_level_f1": "label",
     "entity_level_f1": "entities",
+    "mse": "number",
 }
 
 
