@@ -50,7 +50,9 @@ def ask(
     order = {card.name: position for position, card in enumerate(cards)}
     errors = _ErrorLimit.parse(config.max_errors, len(every))
     for attempt in range(config.retry_empty + 1):
-        requests = sorted(to_requests(pending, built, limits), key=lambda r: _order(r, order))
+        # By task, then shared demonstrations, then length: the prefix cache serves the shots.
+        pending.sort(key=lambda s: (order[s.task], s.history, _length(built[s.id])))
+        requests = to_requests(pending, built, limits)
         empty = []
         with closing(backend.generate(requests)) as generations:
             for generation in generations:
@@ -118,11 +120,8 @@ def to_requests(
     ]
 
 
-def _order(request: Request, order: Mapping[str, int]) -> tuple[int, str, int]:
-    """By task, then shared demonstrations, then length: the prefix cache serves the shots."""
-    shots = "\0".join(message.content for message in request.prompt.messages[:-1])
-    length = len(request.prompt.token_ids or request.prompt.text or "")
-    return order[request.task], shots, length
+def _length(prompt: Prompt) -> int:
+    return len(prompt.token_ids or prompt.text or "")
 
 
 def to_prediction(generation: Generation, sample: Sample, prompt: Prompt) -> Prediction:

@@ -71,3 +71,25 @@ def average(
         signature=f"mean of {len(used)} headline scores|stratified bootstrap",
     )  # fmt: skip
     return Average(score=mean, tasks=tuple(used), left_out=tuple(left_out), of=expected)
+
+
+def pooled(tasks: Sequence[TaskScores]) -> Average | None:
+    """Accuracy over the questions of all tasks together, as in the paper's MMLU table.
+
+    Tasks weigh by their number of questions, where `average` weighs all tasks alike; the interval
+    is stratified by task. None where not every task is scored by accuracy.
+    """
+    names = {headline(task.card, "standard") for task in tasks}
+    if names != {"accuracy"} or not all(task.scored for task in tasks):
+        return None
+    weights = np.array([len(task.scored) for task in tasks], dtype=np.float64)
+    values = [task.scores["accuracy"].value or 0.0 for task in tasks]
+    draws = np.stack([task.resampled["accuracy"] for task in tasks])
+    score = with_interval(
+        float(np.average(values, weights=weights)),
+        np.average(draws, axis=0, weights=weights),
+        higher=True,
+        signature=f"accuracy pooled over {int(weights.sum())} questions|stratified bootstrap",
+    )
+    done = tuple(task.card.name for task in tasks)
+    return Average(score=score, tasks=done, left_out=(), of=len(done))

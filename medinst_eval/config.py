@@ -12,9 +12,8 @@ from medinst_eval.backends.base import BackendOptions, Sampling
 from medinst_eval.errors import InputError
 from medinst_eval.prompts import PromptOptions
 from medinst_eval.scoring import ScoringOptions
+from medinst_eval.suites import HUB_IDS, MEDINST32, MMLU_MEDICINE
 from medinst_eval.types import Layout
-
-DEFAULT_DATA = "aialt/MedINST32"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +37,8 @@ class RunConfig:
     system_prompt: str | None = None
     template_args: Mapping[str, Any] = field(default_factory=dict)
     overlong: Literal["fit", "error"] = "fit"
+    choice_scoring: Literal["logprob", "generate"] = "logprob"
+    """mmlu-medicine: the most probable answer letter, or a generated answer that is parsed."""
     limit: int | None = None
     sample: int | None = None
     seed: int = 0
@@ -106,7 +107,7 @@ def _check(config: RunConfig) -> None:
         raise InputError("give --limit (first rows) or --sample (random rows), not both")
     if config.temperature < 0 or not 0 < config.top_p <= 1:
         raise InputError("--temperature must be 0 or more and --top-p in (0, 1]")
-    most = 5 if config.suite == "mmlu-medicine" else 2
+    most = 5 if config.suite == MMLU_MEDICINE else 2
     if not 0 <= config.shots <= most:
         raise InputError(f"--shots must be 0 to {most} for suite {config.suite}")
     if config.shard is not None and not 1 <= config.shard[0] <= config.shard[1]:
@@ -135,10 +136,12 @@ def default_run_name(config: RunConfig) -> str:
     parts = [model.rsplit("/", 1)[-1]]
     if parts[0].startswith("checkpoint-") and "/" in model:
         parts[0] = "-".join(model.rsplit("/", 2)[-2:])
-    data = (config.data or DEFAULT_DATA).rstrip("/").rsplit("/", 1)[-1]
-    if config.suite != "medinst32":
+    data = (config.data or HUB_IDS[MEDINST32]).rstrip("/").rsplit("/", 1)[-1]
+    if config.suite != MEDINST32:
         data = config.suite
     parts += [f"{config.shots}shot", data]
+    if config.suite == MMLU_MEDICINE and config.choice_scoring != "logprob":
+        parts.append(config.choice_scoring)
     if config.layout:
         parts.append(config.layout)
     if config.tasks:

@@ -19,6 +19,7 @@ from medinst_eval.errors import InputError
 from medinst_eval.fingerprint import ModelIdentity, folder_fingerprint, identify
 from medinst_eval.scoring import ScoringOptions
 from medinst_eval.store import SCHEMA_VERSION, Manifest
+from medinst_eval.suites import MMLU_MEDICINE
 
 # Backends whose model is a name to somebody else, not files that could be read here.
 _NAMED_MODELS = ("baseline", "openai")
@@ -61,8 +62,10 @@ def build_manifest(config: RunConfig, name: str, backend: Backend, dataset: Data
             "shots": config.shots,
             "layout": layout,
             "system_prompt": config.system_prompt,
+            "system_role": prompts.system_role(config.prompts(), backend.tokenizer),
             "template_args": dict(config.template_args),
             "overlong": config.overlong,
+            "choice_scoring": config.choice_scoring if config.suite == MMLU_MEDICINE else None,
             "max_model_len": backend.max_model_len,
         },
         "data": _data(config, dataset),

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from medinst_eval import backends, data, store, summary, tasks
 from medinst_eval.asking import ask
-from medinst_eval.config import DEFAULT_DATA, RunConfig
+from medinst_eval.config import RunConfig
 from medinst_eval.errors import InputError, closest
 from medinst_eval.manifest import build_manifest, now
 from medinst_eval.observer import Clock, Observer, Silent
 from medinst_eval.scoring import TaskRows, score_tasks
-from medinst_eval.suites import suite_cards
+from medinst_eval.suites import HUB_IDS, MEDINST32, MMLU_MEDICINE, suite_cards
 from medinst_eval.tasks.card import TaskCard
 from medinst_eval.types import Prediction, Sample
 
@@ -97,16 +97,23 @@ def load_samples(config: RunConfig) -> tuple[tuple[TaskCard, ...], data.Dataset]
         cards = tasks.select(cards, config.tasks)
     dataset = data.load(
         cards,
-        source=config.data or DEFAULT_DATA,
+        source=config.data or HUB_IDS.get(config.suite, HUB_IDS[MEDINST32]),
         revision=config.revision,
         shots=config.shots,
         limit=config.limit,
         sample=config.sample,
         seed=config.seed,
-        asked_by_name=config.tasks is not None,
+        asked_by_name=tasks.named(cards, config.tasks) if config.tasks else False,
         offline=config.offline,
     )
+    if config.suite == MMLU_MEDICINE and config.choice_scoring == "logprob":
+        dataset = replace(dataset, tasks=tuple(_with_choices(task) for task in dataset.tasks))
     return cards, dataset
+
+
+def _with_choices(task: data.TaskData) -> data.TaskData:
+    """The task with its labels as continuations to weigh instead of an answer to generate."""
+    return replace(task, samples=tuple(replace(s, choices=task.card.labels) for s in task.samples))
 
 
 def _shard(samples: Sequence[Sample], shard: tuple[int, int] | None) -> tuple[Sample, ...]:
@@ -117,6 +124,7 @@ def _shard(samples: Sequence[Sample], shard: tuple[int, int] | None) -> tuple[Sa
 
 
 def _data_notes(dataset: data.Dataset) -> Iterable[str]:
+    yield from dataset.warnings
     for task in dataset.tasks:
         for warning in task.warnings:
             yield f"{task.card.name}: {warning}"

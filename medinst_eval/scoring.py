@@ -17,6 +17,7 @@ from medinst_eval.types import (
     Answer,
     MetricScore,
     ParseContext,
+    ParsedAnswer,
     Prediction,
     Sample,
     Status,
@@ -89,7 +90,7 @@ def parse_context(card: TaskCard, sample: Sample) -> ParseContext:
     """What the parser of a task may know of a row."""
     options: tuple[str, ...] = ()
     if card.form == "choice":
-        options = sample.choices or parsers.options_from_input(sample.input)
+        options = parsers.options_from_input(sample.input)
     return ParseContext(
         input=sample.input,
         labels=card.labels,
@@ -122,7 +123,7 @@ def score_row(card: TaskCard, sample: Sample, prediction: Prediction | None) -> 
         return ScoredRow(
             sample=sample, prediction=prediction, gold=gold, answer=None, status="error", note=why
         )
-    parsed = parsers.parse(card.form, prediction.output, context)
+    parsed = _parse(card, prediction.output, context)
     status: Status = parsed.status
     if prediction.finish_reason == "length":
         status = "truncated"
@@ -134,6 +135,17 @@ def score_row(card: TaskCard, sample: Sample, prediction: Prediction | None) -> 
         status=status,
         note=parsed.note or note,
     )
+
+
+def _parse(card: TaskCard, output: str, context: ParseContext) -> ParsedAnswer:
+    """The answer; an option is turned into its letter where the golds are letters."""
+    letters = card.labels if card.form == "choice" else ()
+    if output.strip() in letters:
+        return ParsedAnswer(status="ok", value=output.strip())
+    parsed = parsers.parse(card.form, output, context)
+    if parsed.value not in context.options[: len(letters)]:
+        return parsed
+    return replace(parsed, value=letters[context.options.index(str(parsed.value))])
 
 
 # -- metrics ------------------------------------------------------------------------------------

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from medinst_eval.averages import Average, average, headline
+from medinst_eval.averages import Average, average, headline, pooled
 from medinst_eval.scoring import ScoredRow, TaskScores
+from medinst_eval.suites import MMLU_MEDICINE
 from medinst_eval.tasks.card import TaskCard
 from medinst_eval.types import Answer, MetricScore
 
@@ -45,6 +46,9 @@ def results(facts: RunFacts, tasks: Sequence[TaskScores], cards: Sequence[TaskCa
         members = [t for t in tasks if t.card.category == group]
         if members:
             categories[group] = _averages(members, [c for c in cards if c.category == group])
+    overall = _averages(tasks, cards, alone=False)
+    if facts.suite == MMLU_MEDICINE and (together := pooled(tasks)) is not None:
+        overall["pooled"] = _average(together)
     return {
         "schema_version": SCHEMA_VERSION,
         "run": facts.run,
@@ -56,7 +60,7 @@ def results(facts: RunFacts, tasks: Sequence[TaskScores], cards: Sequence[TaskCa
         "warnings": list(facts.warnings),
         "tasks": {task.card.name: _task(task) for task in tasks},
         "categories": categories,
-        "overall": _averages(tasks, cards, alone=False),
+        "overall": overall,
         "timing": dict(facts.timing or {}),
     }
 

@@ -53,7 +53,9 @@ def command(
         int | None, _option(_WHAT, "N random rows of each task (see --seed).")
     ] = None,
     seed: Annotated[int, _option(_WHAT, "Seed of --sample, of sampling and of the intervals.")] = 0,
-    shots: Annotated[int, _option(_PROMPT, "Demonstrations per prompt: 0, 1 or 2.")] = 2,
+    shots: Annotated[
+        int, _option(_PROMPT, "Demonstrations per prompt: 0 to 2 (mmlu-medicine: 0 to 5).")
+    ] = 2,
     layout: Annotated[
         Literal["chat", "inline", "plain"] | None,
         _option(
@@ -78,6 +80,12 @@ def command(
             "Too long a prompt: drop shots, then the middle of the input (fit), or refuse (error).",
         ),
     ] = "fit",
+    choice_scoring: Annotated[
+        Literal["logprob", "generate"],
+        _option(
+            _PROMPT, "mmlu-medicine: most probable letter (logprob), or a parsed answer (generate)."
+        ),
+    ] = "logprob",
     max_tokens: Annotated[
         int | None,
         _option(_PROMPT, "New tokens per answer; default the task's, 1024 as in the paper."),
@@ -209,6 +217,7 @@ def command(
         layout=layout,
         system_prompt=system_prompt,
         overlong=overlong,
+        choice_scoring=choice_scoring,
         max_tokens=max_tokens,
         template_args=options.key_values("--chat-template-arg", chat_template_arg or ()),
         temperature=temperature,

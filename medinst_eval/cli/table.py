@@ -57,6 +57,8 @@ def results_table(results: Mapping[str, Any]) -> Table:
         table.add_row(name, *_average_cells(averages))
     table.add_section()
     table.add_row("overall", *_average_cells(results["overall"]), style="bold")
+    if pooled := results["overall"].get("pooled"):
+        table.add_row("pooled", *_average_cells({"standard": pooled}), style="bold")
     return table
 
 

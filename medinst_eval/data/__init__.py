@@ -16,6 +16,9 @@ from medinst_eval.types import Sample
 
 __all__ = ["DEMO", "Dataset", "TaskData", "load"]
 
+MMLU = "mmlu-medicine"
+"""Suite whose rows are those of MMLU, in a layout of their own."""
+
 DEMO = "demo"
 """Name of the data that come with the package."""
 
@@ -85,7 +88,7 @@ def load(
     """
     own = [card for card in cards if card.data is not None]
     benchmark = [card for card in cards if card.data is None]
-    opened = _open(source, revision, offline) if benchmark else None
+    opened = _open(source, revision, offline, benchmark[0].suite) if benchmark else None
     found: dict[str, TaskData] = {}
     absent: list[str] = []
     for card in benchmark:
@@ -117,8 +120,12 @@ def load(
     )
 
 
-def _open(source: str, revision: str | None, offline: bool) -> Source:
+def _open(source: str, revision: str | None, offline: bool, suite: str) -> Source:
     """Decide what a source is: the demo, a folder, or a data set on the Hub."""
+    if suite == MMLU:
+        from medinst_eval.data.mmlu import open_source
+
+        return open_source(source, revision, offline=offline)
     folder = Path(source).expanduser()
     if source == DEMO or folder.is_dir():
         if revision is not None:

@@ -99,7 +99,9 @@ def _render(drafts: Sequence[Draft], renderer: Renderer) -> list[Fitted]:
 def _messages(draft: Draft, renderer: Renderer) -> tuple[Message, ...]:
     sample = draft.sample
     pairs = sample.history[draft.dropped : draft.dropped + draft.shots]
-    return renderer.messages(f"{sample.instruction}\n{draft.input}", pairs)
+    # MMLU's instruction stands before the first demonstration, where there is one.
+    question = f"{sample.instruction}\n{draft.input}" if sample.instruction else draft.input
+    return renderer.messages(question, pairs)
 
 
 def _excess(fitted: Fitted, limit: int | None) -> int:

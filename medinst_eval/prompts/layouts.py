@@ -49,9 +49,16 @@ def turns(
 
 
 def plain_text(question: str, pairs: Pairs) -> str:
-    """Demonstrations and question as running text that the answer continues."""
-    shown = "".join(f"{user}\n{answer}\n\n" for user, answer in pairs)
-    return f"{shown}{question}\n"
+    """Demonstrations and question as running text that the answer continues.
+
+    The answer stands on a line of its own, but behind a colon (`Answer:`) on the same.
+    """
+    shown = "".join(f"{user}{_gap(user)}{answer}\n\n" for user, answer in pairs)
+    return f"{shown}{question}{_gap(question).rstrip(' ')}"
+
+
+def _gap(text: str) -> str:
+    return " " if text.endswith(":") else "\n"
 
 
 def inline_text(question: str, pairs: Pairs) -> str:
