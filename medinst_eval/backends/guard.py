@@ -28,11 +28,16 @@ class Guard:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
+        self._foreign: set[int] = set()
         self._known: set[int] = set()
         self._settled = threading.Event()
 
     def start(self) -> None:
-        """Start the watching process, and tell it of engine processes as they appear."""
+        """Start the watching process, and tell it of engine processes as they appear.
+
+        Engines that run already belong to somebody else and are left alone.
+        """
+        self._foreign = set(engine_processes())
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", str(Path(__file__)), str(os.getpid())],
             stdin=subprocess.PIPE,
@@ -46,6 +51,11 @@ class Guard:
         """Tell it of the last processes: the engine is complete."""
         self._tell()
         self._settled.set()
+
+    def end(self) -> None:
+        """Kill what is left of the watched processes."""
+        self._tell()
+        end_processes(self._known & set(engine_processes()))
 
     def stop(self) -> None:
         """End the watching process; the engine has ended before."""
@@ -66,7 +76,7 @@ class Guard:
         process = self._process
         if process is None or process.stdin is None:
             return
-        new = {pid for pid in engine_processes() if pid not in self._known}
+        new = set(engine_processes()) - self._known - self._foreign
         self._known |= new
         with contextlib.suppress(OSError, ValueError):
             process.stdin.write("".join(f"{pid}\n" for pid in sorted(new)).encode())

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import gc
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -89,7 +89,7 @@ class TransformersBackend:
 
         self._model = modelling.load_model(self.options, self.tokenizer)
 
-    def generate(self, requests: Sequence[Request]) -> Iterator[Generation]:
+    def generate(self, requests: Sequence[Request]) -> Generator[Generation, None, None]:
         """Answer the requests batch by batch; `Backend.generate` tells the rest.
 
         Batches hold requests of one kind and of similar token limits, longest prompts first. A

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,11 +16,12 @@ from typing import Any
 
 import pytest
 
-from medinst_eval.backends import vllm as engine
+from medinst_eval.backends import vllm_settings as settings
 from medinst_eval.backends.base import BackendOptions, Sampling
 from medinst_eval.backends.guard import engine_processes
 from medinst_eval.backends.transformers import TransformersBackend
-from medinst_eval.backends.vllm import VllmBackend, engine_arguments
+from medinst_eval.backends.vllm import VllmBackend
+from medinst_eval.backends.vllm_settings import engine_arguments
 from medinst_eval.errors import BackendError, InputError
 from medinst_eval.types import Generation, Request
 
@@ -60,7 +63,7 @@ def test_arguments_by_default() -> None:
         ({"engine_args": {"enforce_eager": False}}, True, {"enforce_eager": False}),
         ({"allow_pickle": True}, False, {"load_format": "auto"}),
         ({"gpu_memory_utilization": 0.7}, False, {"gpu_memory_utilization": 0.7}),
-        ({"speculate": True}, False, {"speculative_config": engine.SPECULATION}),
+        ({"speculate": True}, False, {"speculative_config": settings.SPECULATION}),
         ({"sampling": Sampling(seed=7)}, False, {"seed": 7}),
         ({"tensor_parallel_size": 4, "data_parallel_size": 2}, False,
          {"tensor_parallel_size": 4, "data_parallel_size": 2}),
@@ -101,18 +104,18 @@ def test_variables_respect_what_the_user_set(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("VLLM_LOGGING_LEVEL", "DEBUG")
     monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "3")
     monkeypatch.delenv("VLLM_NO_USAGE_STATS", raising=False)
-    assert "VLLM_LOGGING_LEVEL" not in engine._quiet()
-    assert engine._quiet()["VLLM_NO_USAGE_STATS"] == "1"
-    assert engine._cpu_variables({}) == {}
+    assert "VLLM_LOGGING_LEVEL" not in settings.quiet()
+    assert settings.quiet()["VLLM_NO_USAGE_STATS"] == "1"
+    assert settings.cpu_variables({}) == {}
     monkeypatch.delenv("VLLM_CPU_KVCACHE_SPACE")
-    assert 1 <= int(engine._cpu_variables({})["VLLM_CPU_KVCACHE_SPACE"]) <= 4
-    assert engine._cpu_variables({"kv_cache_memory_bytes": 1}) == {}
+    assert 1 <= int(settings.cpu_variables({})["VLLM_CPU_KVCACHE_SPACE"]) <= 4
+    assert settings.cpu_variables({"kv_cache_memory_bytes": 1}) == {}
 
 
 def test_the_environment_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEDINST_A", "old")
     monkeypatch.delenv("MEDINST_B", raising=False)
-    with engine._environment({"MEDINST_A": "new", "MEDINST_B": "new"}):
+    with settings.environment({"MEDINST_A": "new", "MEDINST_B": "new"}):
         assert os.environ["MEDINST_A"] == os.environ["MEDINST_B"] == "new"
     assert os.environ["MEDINST_A"] == "old"
     assert "MEDINST_B" not in os.environ
@@ -195,9 +198,10 @@ def test_shared_prefixes_come_from_the_cache(
 ) -> None:
     shots = "Metformin lowers glucose. " * 20
     requests = make_requests([f"{shots} {row}" for row in range(40)], max_tokens=2)
-    cached, asked = backend.cached_tokens, backend.prompt_tokens
+    usage = backend.usage
+    cached, asked = usage.cached_tokens, usage.prompt_tokens
     list(backend.generate(requests))
-    assert (backend.cached_tokens - cached) / (backend.prompt_tokens - asked) > 0.5
+    assert (usage.cached_tokens - cached) / (usage.prompt_tokens - asked) > 0.5
 
 
 @pytest.mark.vllm
@@ -247,16 +251,22 @@ def test_context_length_is_vllms_own(backend: VllmBackend) -> None:
 
 
 @pytest.mark.vllm
-def test_a_killed_engine_ends_the_run_within_seconds(
+def test_speculation_is_lossless_and_a_killed_engine_ends_the_run_within_seconds(
     tiny_model: Path, make_requests: MakeRequests, backend: VllmBackend
 ) -> None:
-    del backend  # one engine after the other: this one is killed, so it comes last
-    made = VllmBackend(
-        BackendOptions(model=str(tiny_model), engine_args={**SETTINGS, "max_num_seqs": 2})
+    # the other engine stays up meanwhile, and must stay up
+    options = BackendOptions(
+        model=str(tiny_model),
+        dtype="float32",
+        speculate=True,
+        engine_args={**SETTINGS, "max_num_seqs": 2},
     )
+    expected = answers(backend, make_requests())
+    made = VllmBackend(options)
     before = set(engine_processes())
     made.start()
     (victim,) = set(engine_processes()) - before
+    assert answers(made, make_requests()) == expected
     stream = made.generate(make_requests(["p53"] * 3000, max_tokens=200))
     done = [next(stream)]
     started = time.monotonic()
@@ -266,6 +276,8 @@ def test_a_killed_engine_ends_the_run_within_seconds(
     assert time.monotonic() - started < 20
     assert all(one.error is None for one in done)
     made.close()
+    assert set(engine_processes()) == before
+    assert answers(backend, make_requests()) == expected
 
 
 @pytest.mark.vllm
@@ -316,3 +328,55 @@ def test_two_engines_share_the_requests(tiny_model: Path, make_requests: MakeReq
     finally:
         made.close()
     assert not engine_processes()
+
+
+@pytest.mark.vllm
+@pytest.mark.slow
+def test_an_adapter_acts_as_if_merged_into_the_weights(
+    tiny_model: Path, make_requests: MakeRequests, tmp_path: Path
+) -> None:
+    merged, adapter = _adapter(tiny_model, tmp_path)
+    made = VllmBackend(
+        BackendOptions(
+            model=str(tiny_model), dtype="float32", lora=str(adapter), engine_args=SETTINGS
+        )
+    )
+    try:
+        found = answers(made, make_requests(max_tokens=12))
+    finally:
+        made.close()
+    assert found == answers(
+        TransformersBackend(BackendOptions(model=str(merged))), make_requests(max_tokens=12)
+    )
+    plain = TransformersBackend(BackendOptions(model=str(tiny_model)))
+    assert found != answers(plain, make_requests(max_tokens=12))
+
+
+def _adapter(model: Path, folder: Path) -> tuple[Path, Path]:
+    """A LoRA adapter of rank 8 on all query projections, and the model with it merged in."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    merged, adapter = folder / "merged", folder / "adapter"
+    shutil.copytree(model, merged)
+    adapter.mkdir()
+    weights = load_file(model / "model.safetensors")
+    torch.manual_seed(5)
+    parts = {}
+    for name, weight in list(weights.items()):
+        if not name.endswith("q_proj.weight"):
+            continue
+        down = torch.randn(8, weight.shape[1]) * 0.2
+        up = torch.randn(weight.shape[0], 8) * 0.2
+        weights[name] = weight + up @ down
+        stem = "base_model.model." + name.removesuffix(".weight")
+        parts[f"{stem}.lora_A.weight"] = down
+        parts[f"{stem}.lora_B.weight"] = up
+    save_file(weights, merged / "model.safetensors", metadata={"format": "pt"})
+    save_file(parts, adapter / "adapter_model.safetensors", metadata={"format": "pt"})
+    config = {
+        "peft_type": "LORA", "task_type": "CAUSAL_LM", "r": 8, "lora_alpha": 8, "bias": "none",
+        "target_modules": ["q_proj"], "base_model_name_or_path": str(model),
+    }  # fmt: skip
+    (adapter / "adapter_config.json").write_text(json.dumps(config))
+    return merged, adapter
