@@ -21,13 +21,15 @@ the expression of in patients with was increased after treatment and no change c
 seen compared to controls while levels during remained low suggesting a role for this
 pathway although further study is needed before any conclusion on dose or outcome
 """
+SYLLABLES = ("ac", "bel", "cor", "dip", "er", "fol", "gly", "hem", "in", "ki", "lo", "mut")
 TYPES = ("Gene", "Chemical", "Disease", "Cell", "Tissue")
 
 
 class Writer:
     """Makes rows of every form from one seed; `quality` is the chance that a part is right."""
 
-    def __init__(self, seed: int, quality: float) -> None:
+    def __init__(self, seed: int, quality: float, length: float = 1.0) -> None:
+        self.length = length
         self.data = random.Random(seed)
         self.model = random.Random(f"{seed}-{quality}")
         self.quality = quality
@@ -37,10 +39,13 @@ class Writer:
     def text(self, words: int) -> tuple[str, list[str]]:
         tokens: list[str] = []
         names: list[str] = []
-        for _ in range(words):
-            if self.data.random() < 0.08:
+        for _ in range(int(words * self.length)):
+            draw = self.data.random()
+            if draw < 0.08:
                 names.append(self.data.choice(self.names))
                 tokens.append(names[-1])
+            elif draw < 0.4:  # rare words, as real texts have them
+                tokens.append("".join(self.data.choices(SYLLABLES, k=3)))
             else:
                 tokens.append(self.data.choice(self.plain))
         return " ".join(tokens), names
@@ -153,14 +158,12 @@ def score(value: float, n: int, *, higher: bool = True) -> dict[str, Any]:
 
 
 def task_rows(
-    card: TaskCard, rows: int, quality: float, seed: int, plant: str
+    card: TaskCard, rows: int, quality: float, seed: int, length: float
 ) -> list[dict[str, Any]]:
-    writer = Writer(seed, quality)
+    writer = Writer(seed, quality, length)
     records = []
     for number in range(rows):
         text, gold_text, gold, answer, output = writer.row(card)
-        if plant:
-            text, gold_text, output = text + plant, gold_text + plant, output + plant
         status = "ok"
         if writer.model.random() > 0.96:
             status = writer.model.choice(("unparsed", "empty", "truncated", "error"))
@@ -230,7 +233,7 @@ def write_sample_run(
     rows: int | Mapping[str, int] = 12,
     tasks: Sequence[str] = (),
     seed: int = 0,
-    plant: str = "",
+    length: float = 1.0,
 ) -> Path:
     """Write a finished run folder.
 
@@ -241,7 +244,7 @@ def write_sample_run(
         rows: Rows of every task, or per task.
         tasks: Only these tasks; default all 32.
         seed: Same seed, same data: two runs that can be compared.
-        plant: Text added to every input, gold and output.
+        length: Length of the inputs, 1 for short ones.
     """
     path = folder / f"run-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
     path.mkdir(parents=True)
@@ -250,7 +253,7 @@ def write_sample_run(
     with (path / "samples.jsonl").open("w", encoding="utf-8") as out:
         for card in cards:
             count = rows if isinstance(rows, int) else rows[card.name]
-            records = task_rows(card, count, quality, seed, plant)
+            records = task_rows(card, count, quality, seed, length)
             results[card.name] = task_result(card, records)
             for record in records:
                 out.write(json.dumps(record, ensure_ascii=False) + "\n")
@@ -291,3 +294,11 @@ def manifest(name: str, results: Mapping[str, Any]) -> dict[str, Any]:
         "platform": {"python": "3.11.2", "system": "Linux", "machine": "x86_64"},
         "started": "2026-07-01T09:00:00+00:00", "ended": "2026-07-01T09:21:00+00:00",
     }  # fmt: skip
+
+
+def edit_results(folder: Path, change: Any) -> None:
+    """Change results.json in place."""
+    path = folder / "results.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    change(content)
+    path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")

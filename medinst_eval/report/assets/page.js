@@ -319,27 +319,17 @@
 
   const typeOf = (form, parts) => form === "events" ? parts[0] : form === "mentions" || form === "word_labels" ? "" : parts[1];
 
-  // Marks may nest; where they cross, the later one is cut at the end of the earlier one.
+  // Marks may nest. Where they cross, the later one is cut in two at the end of the earlier one;
+  // equal places of one kind share a mark.
   function markedText(text, answer, task) {
     const box = make("div", "text doc");
     const points = Array.from(text);
-    const paired = task.form === "relations" || task.form === "events";
-    const marks = answer.marks
-      .filter(([start, end]) => end <= points.length && start < end)
-      .map(([start, end, item]) => ({ start, end, item, kind: answer.items[item][0] }))
-      .sort((a, b) => a.start - b.start || b.end - a.end || b.kind - a.kind);
-    const merged = [];
-    for (const mark of marks) {
-      const last = merged.at(-1);
-      if (last && last.start === mark.start && last.end === mark.end && (paired || last.kind === mark.kind)) {
-        last.kind = Math.max(last.kind, mark.kind);
-        last.numbers.push(mark.item + 1);
-      } else merged.push({ ...mark, numbers: [mark.item + 1] });
-    }
+    const queue = gatherMarks(answer, points.length, numbered(task));
     const stack = [{ element: box, end: points.length, label: null }];
+    const insert = (node) => stack.at(-1).element.insertBefore(node, stack.at(-1).label);
     let at = 0;
     const write = (until) => {
-      if (until > at) insert(stack.at(-1), document.createTextNode(points.slice(at, until).join("")));
+      if (until > at) insert(document.createTextNode(points.slice(at, until).join("")));
       at = Math.max(at, until);
     };
     const close = (until) => {
@@ -348,34 +338,59 @@
         stack.pop();
       }
     };
-    for (const mark of merged) {
+    for (let next = 0; next < queue.length; next += 1) {
+      const mark = queue[next];
       close(mark.start);
-      const parent = stack.at(-1);
       write(mark.start);
-      const end = Math.min(mark.end, parent.end);
+      const { end: limit } = stack.at(-1);
+      const crossing = mark.end > limit;
+      if (crossing) {
+        const place = queue.findIndex((other, i) => i > next && other.start >= limit);
+        queue.splice(place < 0 ? queue.length : place, 0, { ...mark, start: limit });
+      }
+      const label = make("sup");
+      if (!crossing) label.textContent = markLabel(mark, answer, task);
+      label.prepend(make("span", "sr", ` [${KIND_NAMES[mark.kind]}] `));
       const element = make("mark", KINDS[mark.kind]);
-      const item = answer.items[mark.item];
-      const shown = paired ? [...new Set(mark.numbers)].sort((a, b) => a - b).join(" ") : label(task.form, item);
-      const sup = make("sup");
-      if (shown) sup.textContent = shown;
-      sup.prepend(make("span", "sr", ` [${KIND_NAMES[mark.kind]}] `));
-      element.append(sup);
-      insert(parent, element);
-      stack.push({ element, end, label: sup });
+      element.append(label);
+      insert(element);
+      stack.push({ element, end: Math.min(mark.end, limit), label });
     }
     close(points.length);
     write(points.length);
     return box;
   }
-  const insert = (parent, node) => parent.element.insertBefore(node, parent.label);
-  const label = (form, item) => {
-    const own = typeOf(form, item[1]);
-    return item[2] ? `${typeOf(form, item[2])} ≠ ${own}` : own;
-  };
+
+  const numbered = (task) => task.form === "relations" || task.form === "events";
+
+  function gatherMarks(answer, length, anyKind) {
+    const marks = [];
+    const all = answer.marks
+      .filter(([start, end]) => end <= length && start < end)
+      .map(([start, end, item]) => ({ start, end, items: [item], kind: answer.items[item][0] }))
+      .sort((a, b) => a.start - b.start || b.end - a.end || b.kind - a.kind);
+    for (const mark of all) {
+      const last = marks.at(-1);
+      if (last?.start === mark.start && last.end === mark.end && (anyKind || last.kind === mark.kind)) {
+        last.kind = Math.max(last.kind, mark.kind);
+        last.items.push(...mark.items);
+      } else marks.push(mark);
+    }
+    return marks;
+  }
+
+  function markLabel(mark, answer, task) {
+    if (numbered(task)) return [...new Set(mark.items)].sort((a, b) => a - b).map((i) => i + 1).join(" ");
+    const labels = mark.items.map((i) => {
+      const [, gold, predicted] = answer.items[i];
+      const own = typeOf(task.form, gold);
+      return predicted ? `${typeOf(task.form, predicted)} ≠ ${own}` : own;
+    });
+    return [...new Set(labels)].join(", ");
+  }
 
   function itemList(answer, task) {
     const box = make("div");
-    const numbered = task.form === "relations" || task.form === "events";
     KINDS.forEach((kind, index) => {
       const entries = answer.items.map((item, i) => [item, i + 1]).filter(([item]) => item[0] === index);
       if (!entries.length) return;
@@ -384,7 +399,7 @@
       const list = make("ul", "items");
       for (const [item, number] of entries) {
         const entry = make("li");
-        if (numbered) entry.append(make("span", "muted", `${number} `));
+        if (numbered(task)) entry.append(make("span", "muted", `${number} `));
         entry.append(make("mark", kind, show(task.form, item[1])));
         if (item[2]) entry.append(make("span", "arrow", ` answered ${typeOf(task.form, item[2])}`));
         list.append(entry);
