@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from medinst_eval.cli import compare, demo, leaderboard, merge, run, score, tasks, verify
+from medinst_eval.cli import compare, demo, leaderboard, merge, report, run, score, tasks, verify
 
 app = typer.Typer(
     name="medinst-eval",
@@ -40,8 +40,9 @@ def _root(
 app.command("run")(run.command)
 app.command("demo")(demo.command)
 app.command("tasks")(tasks.command)
-app.command("score")(score.command)
 app.command("compare")(compare.command)
 app.command("leaderboard")(leaderboard.command)
+app.command("report")(report.command)
+app.command("score")(score.command)
 app.command("merge")(merge.command)
 app.command("verify")(verify.command)
