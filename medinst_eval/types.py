@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 Category = Literal[
     "NER", "NED", "RE", "COREF", "EE", "QA", "TE", "TXTCLASS", "STS", "SUM", "TRANSL"
 ]
-Form = Literal[
+BuiltInForm = Literal[
     "word_labels", "entities", "links", "relations", "events", "mentions",
     "label", "labels", "choice", "number", "text",
 ]  # fmt: skip
+BUILT_IN_FORMS: tuple[str, ...] = get_args(BuiltInForm)
+Form = str
+"""Form of an answer: one of `BUILT_IN_FORMS`, or one that an installed package brings."""
 Status = Literal["ok", "unparsed", "empty", "truncated", "error"]
 FinishReason = Literal["stop", "length", "error"]
 Layout = Literal["chat", "inline", "plain"]

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from importlib.metadata import entry_points
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from medinst_eval.types import Category, Form
+from medinst_eval.errors import closest
+from medinst_eval.types import BUILT_IN_FORMS, Category, Form
+
+FORM_GROUP = "medinst_eval.parsers"
+"""Entry points by which packages bring answer forms of their own."""
 
 BRACKET_FORMS: tuple[Form, ...] = ("entities", "links", "relations", "events", "mentions")
 
@@ -78,6 +83,17 @@ class TaskCard(_Strict):
     data: DataSource | None = None
     """Only in task files of one's own."""
     suite: str = "medinst32"
+
+    @field_validator("form")
+    @classmethod
+    def _known_form(cls, form: str) -> str:
+        if form in BUILT_IN_FORMS:
+            return form
+        known = (*BUILT_IN_FORMS, *sorted(entry_points(group=FORM_GROUP).names))
+        if form not in known:
+            hint = closest(form, known)
+            raise ValueError(f"no answer form '{form}'{hint} (there are {', '.join(known)})")
+        return form
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
