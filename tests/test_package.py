@@ -1,0 +1,89 @@
+"""The wheel and the source distribution, built and installed as a user gets them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+
+def python(*words: str, cwd: Path, interpreter: str = sys.executable) -> str:
+    """Run Python with these arguments; its standard output."""
+    found = subprocess.run(
+        [interpreter, *words], cwd=cwd, capture_output=True, text=True, timeout=240, check=False
+    )
+    assert found.returncode == 0, found.stderr + found.stdout
+    return found.stdout
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with the sdist, and the wheel that is built from it."""
+    folder = tmp_path_factory.mktemp("dist")
+    python("-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT), cwd=folder)
+    return folder
+
+
+def test_the_wheel_holds_the_packages_under_one_name(built: Path):
+    (wheel,) = built.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    tops = {name.split("/")[0] for name in names}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"medinst_eval"}
+    for wanted in (
+        "medinst_eval/py.typed",
+        "medinst_eval/metrics/base.py",
+        "medinst_eval/tasks/ner.yaml",
+        "medinst_eval/tasks/suites/mmlu-medicine.yaml",
+        "medinst_eval/published/medinst32_published.csv",
+        "medinst_eval/demo/data/unseen_tests/MedQA_test.json",
+    ):
+        assert names.count(wanted) == 1, wanted
+
+
+def test_the_source_distribution_holds_what_its_readers_need(built: Path):
+    (sdist,) = built.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"README.md", "LICENSE", "pyproject.toml", "metrics/base.py", "tasks/ner.yaml"} <= names
+    kept = ("results/published", "results/README.md")
+    assert not [n for n in names if n.startswith("results/") and not n.startswith(kept)]
+
+
+def test_an_installed_wheel_works_far_from_the_checkout(built: Path, tmp_path: Path):
+    (wheel,) = built.glob("*.whl")
+    python("-m", "venv", "--without-pip", str(tmp_path / "env"), cwd=tmp_path)
+    interpreter = str(tmp_path / "env" / "bin" / "python")
+    site = Path(
+        python("-c", "import sysconfig; print(sysconfig.get_path('purelib'))",
+               cwd=tmp_path, interpreter=interpreter).strip()
+    )  # fmt: skip
+    python(
+        "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(site),
+        str(wheel), cwd=tmp_path,
+    )  # fmt: skip
+    # The dependencies are those of this environment: a path entry, so that no checkout that is
+    # installed in it as editable comes along.
+    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    where = python(
+        "-c", "import medinst_eval.metrics, medinst_eval.tasks as t;"
+        "print(t.__file__, len(t.load_cards()), medinst_eval.metrics.get('entity_f1').name)",
+        cwd=tmp_path, interpreter=interpreter,
+    )  # fmt: skip
+    assert where.startswith(str(site))
+    assert where.endswith("32 entity_f1\n")
+    shown = python(
+        "-m", "medinst_eval", "--backend", "baseline", "--model", "gold", "--data", "demo",
+        "--tasks", "NER", "--resamples", "20", cwd=tmp_path, interpreter=interpreter,
+    )  # fmt: skip
+    assert "100.00 entity_f1" in shown
+    gone = subprocess.run(
+        [interpreter, "-c", "import metrics"], cwd=tmp_path, capture_output=True, check=False
+    )
+    assert gone.returncode != 0
