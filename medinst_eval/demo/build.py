@@ -56,7 +56,7 @@ Written by `python -m medinst_eval.demo.build` from `handwritten.yaml` and the g
 def build(folder: Path = DATA) -> None:
     """Write `unseen_tests/`, `unseen_tests_zs/` and `README.md`."""
     configs: list[str] = []
-    for task, rows in test_rows().items():
+    for task, rows in built_in_rows().items():
         for name, path, items in (
             (task, f"unseen_tests/{task}_test.json", rows),
             (
@@ -77,7 +77,7 @@ def build(folder: Path = DATA) -> None:
 
 
 @cache
-def test_rows() -> Mapping[str, tuple[Row, ...]]:
+def built_in_rows() -> Mapping[str, tuple[Row, ...]]:
     """The built-in rows of each task, with demonstrations; no two rows share an input."""
     written = yaml.safe_load((Path(__file__).parent / "handwritten.yaml").read_text("utf-8"))
     seen: set[str] = set()
@@ -100,10 +100,10 @@ def test_rows() -> Mapping[str, tuple[Row, ...]]:
 
 
 @cache
-def test_texts() -> frozenset[str]:
+def built_in_texts() -> frozenset[str]:
     """Inputs of all built-in rows and of their demonstrations: nothing to train on."""
     texts: set[str] = set()
-    for rows in test_rows().values():
+    for rows in built_in_rows().values():
         for item in rows:
             texts.add(item.input)
             texts.update(user.split("\n", 1)[1] for user, _ in item.history)

@@ -108,11 +108,7 @@ COREFERENCE: Mapping[str, str] = {
     "MLEE-COREF": "biomedical",
     "BioNLP-2009-COREF": "protein",
 }
-_COREFERENCE_WHAT = {
-    "anatomy": "an anatomical",
-    "biomedical": "a biomedical",
-    "protein": "a protein",
-}
+_COREFERENCE_WHAT = {"anatomy": "anatomical", "biomedical": "biomedical", "protein": "protein"}
 
 
 def instruction(name: str) -> str:

@@ -19,7 +19,7 @@ from random import Random
 from typing import Any
 
 from medinst_eval.demo import TASKS
-from medinst_eval.demo.build import test_texts
+from medinst_eval.demo.build import built_in_texts
 from medinst_eval.demo.model import ROLES, make_model, make_tokenizer, save
 from medinst_eval.demo.rows import SOURCES, Row, row
 from medinst_eval.files import write_json
@@ -58,7 +58,7 @@ def training_row(name: str, rng: Random) -> Row:
     """Draw a row that is none of the built-in test rows and none of their demonstrations."""
     while True:
         drawn = row(name, rng)
-        if drawn.input not in test_texts():
+        if drawn.input not in built_in_texts():
             return drawn
 
 
