@@ -115,7 +115,7 @@ def fetch(home: Path, index_url: str | None = None) -> None:
         shutil.rmtree(building, ignore_errors=True)
 
 
-def adopt_system(home: Path, system: Path = SYSTEM) -> bool:
+def adopt_system(home: Path, system: Path | None = None) -> bool:
     """Copy the system's WordNet into the cache in the layout NLTK reads; False where it has none.
 
     Copied and not linked, because NLTK follows links before it asks whether a path is allowed.
@@ -125,6 +125,7 @@ def adopt_system(home: Path, system: Path = SYSTEM) -> bool:
     """
     from nltk.corpus.reader.wordnet import WordNetCorpusReader
 
+    system = system or SYSTEM
     needed = [name for name in WordNetCorpusReader._FILES if name != "lexnames"]
     if not all((system / name).is_file() for name in needed):
         return False
