@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from runs import CARDS, Rows, make, write_run
 
 from medinst_eval import metrics, stats
 from medinst_eval.__main__ import main
@@ -29,6 +28,7 @@ from medinst_eval.compare import (
 )
 from medinst_eval.errors import InputError, NotComparableError, StoreError
 from medinst_eval.metrics.base import MetricContext
+from tests.runs import CARDS, Rows, make, write_run
 
 FAST = AnalysisOptions(resamples=300, permutations=2000)
 TASKS = {"MedQA": 500, "SciFact": 300, "AnEM": 30, "BIOSSES": 20}
