@@ -8,7 +8,8 @@ from pathlib import Path
 from medinst_eval.files import write_atomic
 from medinst_eval.manifest import package_version
 from medinst_eval.report.comparison import Comparison, view
-from medinst_eval.report.data import ReportData, Run, collect
+from medinst_eval.report.content import ReportData, Run
+from medinst_eval.report.data import collect
 
 __all__ = ["ReportData", "build_report", "collect", "write_page"]
 

@@ -65,8 +65,11 @@ class Scatter:
 
 
 def confusion(view: TaskSamples, run: int) -> Confusion | None:
-    """Confusion matrix of a task with one label per sample; None for every other form."""
-    if view.form != "label":
+    """Confusion matrix of a task with one label per sample; None for every other form.
+
+    Multiple-choice tasks have one where their answers are letters.
+    """
+    if view.form != "label" and not (view.form == "choice" and view.labels):
         return None
     pairs: Counter[tuple[str, str]] = Counter()
     for sample in view.samples:

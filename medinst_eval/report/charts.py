@@ -11,7 +11,7 @@ from medinst_eval import escapes
 from medinst_eval.errors import InputError
 from medinst_eval.files import write_atomic
 from medinst_eval.report.breakdown import Confusion, Scatter
-from medinst_eval.report.data import SETS, ChartRow, ReportData, Score, behind
+from medinst_eval.report.content import ChartRow, ReportData, Score
 
 COLOURS = ("#0072b2", "#c2500a", "#00795a", "#586069")
 MARKERS = ("o", "D", "s", "^")
@@ -64,14 +64,14 @@ def write_charts(data: ReportData, stem: Path, formats: Sequence[str]) -> list[P
 
 def _figures(data: ReportData) -> Iterator[tuple[str, Any]]:
     names = [escapes.one_line(run.name) for run in data.runs]
-    for which in SETS:
+    for which in data.sets:
         yield f"categories-{which}", dot_plot(data.charts[which], names, f"{which} metrics")
         rows = [
             ChartRow(
                 name=task.name,
                 note="",
                 scores=tuple(run.headline[which] if run else None for run in task.runs),
-                published=behind(task, which),
+                published=task.behind[which],
             )
             for task in data.tasks
         ]

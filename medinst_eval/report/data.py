@@ -2,140 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from medinst_eval.report.breakdown import (
-    Confusion,
-    Scatter,
-    TypeRow,
-    by_type,
-    confusion,
-    scatter,
+from pydantic import ValidationError
+
+from medinst_eval.errors import StoreError
+from medinst_eval.report.breakdown import by_type, confusion, scatter
+from medinst_eval.report.content import (
+    FAILURES,
+    LETTERS,
+    SETS,
+    ChartRow,
+    ReportData,
+    Run,
+    RunFacts,
+    Score,
+    TaskRun,
+    TaskView,
 )  # fmt: skip
 from medinst_eval.report.forms import form_of
-from medinst_eval.report.reference import PublishedModel, mean_over, published
+from medinst_eval.report.reference import Reference, reference
 from medinst_eval.report.samples import TaskSamples, view_task
-from medinst_eval.tasks import load_cards
+from medinst_eval.suites import MEDINST32, SUITES, suite_cards
+from medinst_eval.tasks import OWN_SUITE, load_cards
 from medinst_eval.tasks.card import TaskCard
-
-SETS = ("paper", "standard")
-FAILURES = ("unparsed", "empty", "truncated", "n_errors")
-LETTERS = "ABCDEFGH"
-
-
-class Run(Protocol):
-    """A finished run folder (`store.FinishedRun`)."""
-
-    @property
-    def path(self) -> Path: ...
-    @property
-    def name(self) -> str: ...
-    @property
-    def manifest(self) -> Mapping[str, Any]: ...
-    @property
-    def results(self) -> Mapping[str, Any]: ...
-    def samples(self) -> Any: ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Score:
-    """A score as it is shown: x100, except error measures."""
-
-    metric: str
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-    higher_is_better: bool = True
-    reason: str = ""
-    signature: str = ""
-    tasks: int = 0
-    """For averages: how many tasks stand behind the value."""
-    of: int = 0
-    """For averages: how many the full benchmark has."""
-
-    @property
-    def scaled(self) -> bool:
-        """Whether the value lies on the 0 to 100 scale of the charts."""
-        return self.higher_is_better
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunFacts:
-    """One run as the head of the page shows it."""
-
-    letter: str
-    name: str
-    model: str
-    shots: int | None
-    layout: str
-    source: str
-    complete: bool
-    overall: dict[str, Score | None]
-    counts: dict[str, int]
-    """n, n_scored and the failures, summed over tasks."""
-    n_tasks: int
-    absent: tuple[str, ...]
-    warnings: tuple[str, ...]
-    settings: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ChartRow:
-    """One line of a chart: a category, a task or the average."""
-
-    name: str
-    note: str
-    scores: tuple[Score | None, ...]
-    """One per run."""
-    published: tuple[tuple[str, float], ...] = ()
-    """(model, value x100) over the same tasks."""
-    strong: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class TaskRun:
-    """One task of one run."""
-
-    n: int
-    n_scored: int
-    failures: dict[str, int]
-    headline: dict[str, Score | None]
-    metrics: tuple[Score, ...]
-    warnings: tuple[str, ...]
-    confusion: Confusion | None = None
-    types: tuple[TypeRow, ...] = ()
-    scatter: Scatter | None = None
-
-    @property
-    def failed(self) -> int:
-        """Samples without a usable answer, errors included."""
-        return sum(self.failures.values())
-
-
-@dataclass(frozen=True, kw_only=True)
-class TaskView:
-    """One task over all runs."""
-
-    name: str
-    title: str
-    category: str
-    level: int | None
-    runs: tuple[TaskRun | None, ...]
-    published: tuple[tuple[str, float], ...]
-    samples: TaskSamples
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReportData:
-    """Everything a page shows."""
-
-    runs: tuple[RunFacts, ...]
-    tasks: tuple[TaskView, ...]
-    charts: dict[str, tuple[ChartRow, ...]]
-    published: tuple[PublishedModel, ...]
 
 
 def collect(runs: Sequence[Run], inputs: Mapping[str, str] | None = None) -> ReportData:
@@ -145,22 +36,45 @@ def collect(runs: Sequence[Run], inputs: Mapping[str, str] | None = None) -> Rep
         runs: One or more runs; the first is the one that the others are set against.
         inputs: Sample id -> input text, for runs whose samples do not carry it.
     """
-    cards = {card.name: card for card in load_cards()}
+    suite = str(runs[0].results.get("suite") or MEDINST32)
+    cards = _cards(suite, runs)
     records = [_by_task(run.samples()) for run in runs]
     names = _task_order(runs, cards)
+    known = reference(suite)
     tasks = tuple(
-        _task_view(name, runs, [r.get(name, ()) for r in records], cards.get(name), inputs or {})
+        _task_view(
+            name, runs, [r.get(name, ()) for r in records], cards.get(name), inputs or {}, known
+        )
         for name in names
     )
+    used = [w for w in SETS if any(_has_headline(run, w) for run in runs)]
     return ReportData(
         runs=tuple(_facts(run, LETTERS[i % len(LETTERS)]) for i, run in enumerate(runs)),
         tasks=tasks,
-        charts={which: _chart(which, runs) for which in SETS},
-        published=published(),
+        charts={which: _chart(which, runs, known) for which in used},
+        reference=known,
     )
 
 
-def _by_task(samples: Any) -> dict[str, list[Mapping[str, Any]]]:
+def _cards(suite: str, runs: Sequence[Run]) -> dict[str, TaskCard]:
+    """Cards of the suite, and those of tasks of one's own that a run keeps."""
+    built_in = suite_cards(suite) if suite in SUITES and suite != OWN_SUITE else load_cards()
+    cards = {card.name: card for card in built_in}
+    for run in runs:
+        for stored in run.manifest.get("cards") or ():
+            try:
+                card = TaskCard.model_validate(stored)
+            except ValidationError as error:
+                raise StoreError(f"{run.path}: the manifest holds no valid task card") from error
+            cards[card.name] = card
+    return cards
+
+
+def _has_headline(run: Run, which: str) -> bool:
+    return any((task.get("primary") or {}).get(which) for task in run.results["tasks"].values())
+
+
+def _by_task(samples: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for record in samples:
         groups.setdefault(str(record["task"]), []).append(record)
@@ -202,14 +116,14 @@ def _headline(result: Mapping[str, Any], which: str) -> Score | None:
     return read_score(str(name), result["metrics"].get(name)) if name else None
 
 
-def _chart(which: str, runs: Sequence[Run]) -> tuple[ChartRow, ...]:
+def _chart(which: str, runs: Sequence[Run], known: Reference) -> tuple[ChartRow, ...]:
     rows = []
     groups = dict.fromkeys(g for run in runs for g in run.results.get("categories", {}))
     for group in groups:
         found = [run.results.get("categories", {}).get(group, {}).get(which) for run in runs]
-        rows.append(_chart_row(group, which, found, _metric_of(group, which, runs)))
+        rows.append(_chart_row(group, which, found, _metric_of(group, which, runs), known))
     overall = [run.results.get("overall", {}).get(which) for run in runs]
-    rows.append(_chart_row("All tasks", which, overall, which, strong=True))
+    rows.append(_chart_row("All tasks", which, overall, which, known, strong=True))
     return tuple(rows)
 
 
@@ -229,6 +143,7 @@ def _chart_row(
     which: str,
     found: Sequence[Mapping[str, Any] | None],
     metric: str,
+    known: Reference,
     *,
     strong: bool = False,
 ) -> ChartRow:
@@ -238,9 +153,9 @@ def _chart_row(
     of = max((s.of for s in scores if s), default=0)
     note = f"{count} of {of} tasks" if of > count else f"{count} task{'s' * (count != 1)}"
     points: list[tuple[str, float]] = []
-    if which == "paper" and all(s is None or s.scaled for s in scores):
-        for model in published():
-            if (value := mean_over(model, tasks)) is not None:
+    if which == known.which and all(s is None or s.scaled for s in scores):
+        for model in known.models:
+            if (value := known.mean(model, tasks)) is not None:
                 points.append((model.name, value))
     return ChartRow(name=name, note=note, scores=scores, published=tuple(points), strong=strong)
 
@@ -262,7 +177,9 @@ def _facts(run: Run, letter: str) -> RunFacts:
         layout=str(prompt.get("layout") or ""),
         source=str(data.get("source") or ""),
         complete=bool(results.get("complete", True)),
-        overall={w: read_score(w, (results.get("overall") or {}).get(w)) for w in SETS},
+        overall={
+            w: read_score(w, (results.get("overall") or {}).get(w)) for w in (*SETS, "pooled")
+        },
         counts=counts,
         n_tasks=len(results["tasks"]),
         absent=tuple(map(str, results.get("absent") or ())),
@@ -307,6 +224,7 @@ def _task_view(
     records: Sequence[Sequence[Mapping[str, Any]]],
     card: TaskCard | None,
     inputs: Mapping[str, str],
+    known: Reference,
 ) -> TaskView:
     results = [run.results["tasks"].get(name) for run in runs]
     first = next(r for r in results if r is not None)
@@ -314,16 +232,18 @@ def _task_view(
     form = form_of(first, answers, card.form if card else None)
     labels = card.labels if card else ()
     view = view_task(name, form, first, records, inputs, labels)
+    task_runs = tuple(
+        None if result is None else _task_run(result, view, index, card)
+        for index, result in enumerate(results)
+    )
     return TaskView(
         name=name,
         title=card.title if card else "",
         category=str(first.get("category", "")),
         level=first.get("level"),
-        runs=tuple(
-            None if result is None else _task_run(result, view, index, card)
-            for index, result in enumerate(results)
-        ),
-        published=tuple((m.name, m.scores[name]) for m in published() if name in m.scores),
+        runs=task_runs,
+        behind={w: _behind(name, w, task_runs, known) for w in SETS},
+        printed=known.printed(name),
         samples=view,
     )
 
@@ -346,12 +266,9 @@ def _task_run(
     )
 
 
-def headlines(task: TaskView, which: str) -> list[Score | None]:
-    """Headline scores of a task, one per run."""
-    return [run.headline[which] if run else None for run in task.runs]
-
-
-def behind(task: TaskView, which: str) -> tuple[tuple[str, float], ...]:
-    """Published scores drawn behind a task's own: none where the scale is not 0 to 100."""
-    scaled = all(score is None or score.scaled for score in headlines(task, which))
-    return task.published if which == "paper" and scaled else ()
+def _behind(
+    task: str, which: str, runs: Sequence[TaskRun | None], known: Reference
+) -> tuple[tuple[str, float], ...]:
+    scores = [run.headline[which] for run in runs if run]
+    scaled = all(score is None or score.scaled for score in scores)
+    return known.on(task, which) if scaled else ()

@@ -12,7 +12,8 @@ from typing import Any
 from medinst_eval import numbers
 from medinst_eval.report import svg
 from medinst_eval.report.comparison import ComparisonView
-from medinst_eval.report.data import ReportData, Score, TaskRun, TaskView, behind, headlines
+from medinst_eval.report.content import ReportData, Score, TaskRun, TaskView, headlines
+from medinst_eval.report.reference import setting
 from medinst_eval.report.samples import MAX_TEXT, pack
 
 SIZE_LIMIT = 24_000_000
@@ -184,9 +185,9 @@ def first_metric(runs: Sequence[TaskRun | None], name: str) -> Score | None:
 _FILTERS: Mapping[str, Any] = {
     "points": points, "count": numbers.count, "share": numbers.percent,
     "metric_label": metric_label,
-    "headline_name": headline_name, "headlines": headlines, "behind": behind,
+    "headline_name": headline_name, "headlines": headlines,
     "difference": difference, "rows": rows, "sort_keys": sort_keys,
     "metric_names": metric_names, "metric": metric, "first_metric": first_metric,
     "place": svg.place, "lane": svg.lane, "heat": svg.heat,
-    "scatter_plot": svg.scatter_plot, "describe": svg.describe,
+    "scatter_plot": svg.scatter_plot, "setting": setting, "describe": svg.describe,
 }  # fmt: skip

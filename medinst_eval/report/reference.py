@@ -1,60 +1,50 @@
-"""The paper's published scores behind a run's own, over the same tasks."""
+"""Published scores behind a run's own: which models, on which metric set, over which tasks."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 
-from medinst_eval.tasks import load_cards
-
-_FACTS = 4  # columns before the models: category, dataset, difficulty, metric
+from medinst_eval import published
+from medinst_eval.published import PublishedModel
+from medinst_eval.suites import MEDINST32, MMLU_MEDICINE
 
 
 @dataclass(frozen=True, kw_only=True)
-class PublishedModel:
-    """One column of the paper's table."""
+class Reference:
+    """What was published on a suite."""
 
-    name: str
-    setting: str
-    """`few-shot` or `zero-shot`."""
-    mark: str
-    """A dagger where the model was trained on training sets of the benchmark's tasks."""
-    scores: dict[str, float]
-    """Task -> score as printed (x100, except the squared error)."""
+    which: str
+    """The metric set that the published scores belong to."""
+    models: tuple[PublishedModel, ...]
 
+    def mean(self, model: PublishedModel, tasks: Iterable[str]) -> float | None:
+        """A model's mean over tasks, x100; None where one of them was not published."""
+        names = list(tasks)
+        if not names or any(name not in model.scores for name in names):
+            return None
+        return 100 * sum(model.scores[name] for name in names) / len(names)
 
-@cache
-def published() -> tuple[PublishedModel, ...]:
-    here = Path(__file__).resolve().parents[1]
-    name = "medinst32_published.csv"
-    path = next(
-        p
-        for p in (here / "published" / name, here.parent / "results/published" / name)
-        if p.is_file()
-    )
-    with path.open(encoding="utf-8", newline="") as file:
-        header, *rows = list(csv.reader(file))
-    models = []
-    trained = {name for card in load_cards() for name in card.trained_on}
-    for column in range(_FACTS, len(header)):
-        model, _, setting = header[column].rpartition("_")
-        scores = {row[1]: float(row[column]) for row in rows if row[column]}
-        models.append(
-            PublishedModel(
-                name=model,
-                mark="†" if model in trained else "",
-                setting={"fewshot": "few-shot", "zeroshot": "zero-shot"}[setting],
-                scores=scores,
-            )
-        )
-    return tuple(models)
+    def on(self, task: str, which: str) -> tuple[tuple[str, float], ...]:
+        """(model, score x100) on one task; nothing for the other metric set."""
+        if which != self.which:
+            return ()
+        return tuple((m.name, 100 * m.scores[task]) for m in self.models if task in m.scores)
+
+    def printed(self, task: str) -> tuple[tuple[str, str], ...]:
+        """(model, digits as printed) on one task."""
+        return tuple((m.name, m.printed[task]) for m in self.models if task in m.printed)
 
 
-def mean_over(model: PublishedModel, tasks: Iterable[str]) -> float | None:
-    names = list(tasks)
-    if not names or any(name not in model.scores for name in names):
-        return None
-    return sum(model.scores[name] for name in names) / len(names)
+def reference(suite: str) -> Reference:
+    """What was published on a suite; no models for a suite of one's own."""
+    if suite == MEDINST32:
+        return Reference(which="paper", models=published.medinst32())
+    if suite == MMLU_MEDICINE:
+        return Reference(which="standard", models=published.mmlu())
+    return Reference(which="paper", models=())
+
+
+def setting(model: PublishedModel) -> str:
+    """Shots of a published model in words; empty where the paper does not say."""
+    return {None: "", 0: "zero-shot"}.get(model.shots, f"{model.shots}-shot")

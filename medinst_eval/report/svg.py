@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from medinst_eval.report.breakdown import Scatter
-from medinst_eval.report.data import ChartRow, ReportData
+from medinst_eval.report.content import ChartRow, ReportData
 
 
 def place(value: float) -> str:
