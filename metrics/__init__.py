@@ -8,11 +8,10 @@ group `medinst_eval.metrics` with the metric's name as the entry point's name.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from medinst_eval.errors import InputError
 from medinst_eval.metrics.base import Metric, MetricContext, MetricUnavailable
@@ -114,21 +113,6 @@ def create(name: str, context: MetricContext) -> Metric:
     return found(context)
 
 
-def shared_values(pairs: Sequence[tuple[str, str]], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options that hold what is far cheaper to compute once for all tasks: BERTScore.
-
-    Args:
-        pairs: (gold, parsed answer) of every row of every task that asks for `bertscore_f1`.
-        options: The run's metric options.
-
-    Returns:
-        Options to add to the run's; see `medinst_eval.metrics.bertscore.shared_values`.
-    """
-    from medinst_eval.metrics.bertscore import shared_values as bertscore_values
-
-    return bertscore_values(pairs, options)
-
-
 def __getattr__(name: str) -> object:
     """`as_evaluate` is loaded on first use: it needs the `evaluate` extra and the parsers."""
     if name == "as_evaluate":
@@ -144,5 +128,4 @@ __all__ = [
     "create",
     "get",
     "names",
-    "shared_values",
 ]

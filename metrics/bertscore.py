@@ -108,25 +108,6 @@ def bertscore(pairs: Sequence[Pair], settings: BertScoreSettings | None = None) 
     return BertScores(precision=scores[:, 0], recall=scores[:, 1], f1=scores[:, 2], cut=cut)
 
 
-def shared_values(pairs: Sequence[Pair], options: Mapping[str, Any]) -> dict[str, Any]:
-    """One pass over the pairs of several tasks, as options that spare each metric its own.
-
-    Args:
-        pairs: Gold and parsed answer of every row; rows without an answer may be left out.
-        options: The run's metric options.
-
-    Returns:
-        `bertscore_values` ((gold, answer) -> F1) and `bertscore_cut` (texts that were too long),
-        or `bertscore_unavailable` with the reason.
-    """
-    try:
-        scores = bertscore(pairs, BertScoreSettings.from_options(options))
-    except MetricUnavailable as error:
-        return {"bertscore_unavailable": str(error)}
-    values = dict(zip(pairs, scores.f1.tolist(), strict=True))
-    return {"bertscore_values": values, "bertscore_cut": scores.cut}
-
-
 def _order(pair: Pair) -> tuple[int, str, str]:
     """Equal golds side by side, short ones first."""
     return (len(pair[0]), *pair)
@@ -269,7 +250,6 @@ class BertScoreF1(MeanMetric):
         super().__init__(context)
         self._settings = BertScoreSettings.from_options(context.options)
         self._known: Mapping[Pair, float] = context.options.get("bertscore_values", {})
-        self._unavailable: str | None = context.options.get("bertscore_unavailable")
 
     def value(self, gold: str, answer: str | None) -> float:
         """F1 of one row; a pass of its own unless its value is already known."""
@@ -287,8 +267,6 @@ class BertScoreF1(MeanMetric):
         return np.column_stack([values, np.ones(len(values))])
 
     def _values(self, pairs: Sequence[Pair]) -> FloatArray:
-        if self._unavailable:
-            raise MetricUnavailable(self._unavailable)
         blank = {pair: 0.0 for pair in pairs if not pair[1].strip()}
         missing = [pair for pair in pairs if pair not in self._known and pair not in blank]
         found = dict(zip(missing, bertscore_pairs(missing, self._settings), strict=True))
