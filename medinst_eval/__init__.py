@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from medinst_eval.runner import Observer, RunOutcome
+    from medinst_eval.observer import Observer
+    from medinst_eval.runner import RunOutcome
 
 __all__ = ["evaluate"]
 
@@ -19,7 +20,7 @@ def evaluate(model: str, *, observer: Observer | None = None, **settings: Any) -
     Args:
         model: Folder or Hub id of a model; with `backend="openai"` the served model's name; with
             `backend="baseline"` one of `gold`, `empty`, `majority`.
-        observer: Told what happens, see `medinst_eval.runner.Observer`; default: nobody.
+        observer: Told what happens, see `medinst_eval.observer.Observer`; default: nobody.
         **settings: Fields of `medinst_eval.config.RunConfig`, such as `tasks="NER"`, `shots=0`,
             `data="demo"`, `limit=20`, `backend="vllm"`.
 

@@ -65,7 +65,7 @@ def verify(path: Path, *, sample: int, seed: int = 0, **changes: Any) -> Verific
     if gone := sorted(drawn - every.keys()):
         raise InputError(f"{path}: sample {gone[0]} is no longer in {dataset.source}")
     chosen = [every[id_] for id_ in every if id_ in drawn]
-    backend = backends.create(manifest["backend"]["name"], config.engine(), chosen)
+    backend = backends.create(manifest["backend"]["name"], config.engine(), list(every.values()))
     try:
         current = build_manifest(config, manifest["backend"]["name"], backend, dataset)
         backend.start()
