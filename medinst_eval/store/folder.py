@@ -180,6 +180,11 @@ def _open_locked(path: Path, manifest: Manifest, lock: IO[str], *, fresh: bool) 
             (path / name).unlink(missing_ok=True)
     if manifest_path.is_file():
         old = read_json(manifest_path, "manifest")
+        if not isinstance(old, dict):
+            raise StoreError(
+                f"manifest {manifest_path} is not a JSON object; restore it, or use --fresh to "
+                "overwrite the run"
+            )
         if differs := differing_fields(old, manifest):
             shown = "; ".join(differs[:5]) + ("; …" if len(differs) > 5 else "")
             raise StoreError(
