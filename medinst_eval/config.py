@@ -13,6 +13,7 @@ from medinst_eval.errors import InputError
 from medinst_eval.prompts import PromptOptions
 from medinst_eval.scoring import ScoringOptions
 from medinst_eval.suites import HUB_IDS, MEDINST32, MMLU_MEDICINE
+from medinst_eval.tasks import OWN_SUITE
 from medinst_eval.types import Layout
 
 
@@ -137,9 +138,12 @@ def default_run_name(config: RunConfig) -> str:
     if parts[0].startswith("checkpoint-") and "/" in model:
         parts[0] = "-".join(model.rsplit("/", 2)[-2:])
     data = (config.data or HUB_IDS[MEDINST32]).rstrip("/").rsplit("/", 1)[-1]
-    if config.suite != MEDINST32:
+    own = [Path(path).stem for path in config.task_files]
+    if config.suite == OWN_SUITE:
+        data = own.pop(0) if own else config.suite
+    elif config.suite != MEDINST32:
         data = config.suite
-    parts += [f"{config.shots}shot", data]
+    parts += [f"{config.shots}shot", data, *own]
     if config.suite == MMLU_MEDICINE and config.choice_scoring != "logprob":
         parts.append(config.choice_scoring)
     if config.layout:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medinst_eval import data, store, summary, tasks
+from medinst_eval import data, store, summary
 from medinst_eval.errors import InputError, NotComparableError, StoreError
 from medinst_eval.files import read_json
 from medinst_eval.manifest import now, scoring_record
 from medinst_eval.scoring import ScoringOptions, TaskRows, score_tasks
-from medinst_eval.suites import MEDINST32, suite_cards
+from medinst_eval.suites import MEDINST32, manifest_cards
 from medinst_eval.tasks.card import TaskCard
 from medinst_eval.types import Prediction, Sample
 
@@ -99,14 +99,6 @@ def read_manifest(path: Path) -> store.Manifest:
         raise StoreError(f"{path} is not a run folder (no {store.MANIFEST})")
     manifest: store.Manifest = read_json(path / store.MANIFEST, "manifest")
     return manifest
-
-
-def manifest_cards(manifest: Mapping[str, Any]) -> tuple[TaskCard, ...]:
-    """All cards of a run's suite: the built-in ones, and those that its manifest brings along."""
-    suite = manifest.get("suite", MEDINST32)
-    own = tuple(TaskCard.model_validate(card) for card in manifest.get("cards", ()))
-    built_in = () if suite == tasks.OWN_SUITE else suite_cards(suite)
-    return (*built_in, *own)
 
 
 def load_rows(

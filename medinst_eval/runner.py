@@ -15,7 +15,7 @@ from medinst_eval.errors import InputError, closest
 from medinst_eval.manifest import build_manifest, now
 from medinst_eval.observer import Clock, Observer, Silent
 from medinst_eval.scoring import TaskRows, score_tasks
-from medinst_eval.suites import HUB_IDS, MEDINST32, MMLU_MEDICINE, suite_cards
+from medinst_eval.suites import HUB_IDS, MEDINST32, MMLU_MEDICINE, is_own, suite_cards
 from medinst_eval.tasks.card import TaskCard
 from medinst_eval.types import Prediction, Sample
 
@@ -107,7 +107,8 @@ def load_samples(config: RunConfig) -> tuple[tuple[TaskCard, ...], data.Dataset]
         offline=config.offline,
     )
     if config.suite == MMLU_MEDICINE and config.choice_scoring == "logprob":
-        dataset = replace(dataset, tasks=tuple(_with_choices(task) for task in dataset.tasks))
+        weighed = (t if is_own(t.card) else _with_choices(t) for t in dataset.tasks)
+        dataset = replace(dataset, tasks=tuple(weighed))
     return cards, dataset
 
 

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from medinst_eval.averages import Average, average, headline, pooled
 from medinst_eval.scoring import ScoredRow, TaskScores
-from medinst_eval.suites import MMLU_MEDICINE
+from medinst_eval.suites import MMLU_MEDICINE, is_own
+from medinst_eval.tasks import OWN_SUITE
 from medinst_eval.tasks.card import TaskCard
 from medinst_eval.types import Answer, MetricScore
 
@@ -33,21 +34,23 @@ class RunFacts:
 
 
 def results(facts: RunFacts, tasks: Sequence[TaskScores], cards: Sequence[TaskCard]) -> Any:
-    """The content of `results.json`.
+    """The content of `results.json`; tasks of one's own are in no average of a benchmark.
 
     Args:
         facts: The run.
         tasks: Scored tasks.
         cards: All tasks of the suite, for "29 of 32 tasks".
     """
-    groups = list(dict.fromkeys(card.category for card in cards))
+    everything = facts.suite == OWN_SUITE
+    of = [card for card in cards if everything or not is_own(card)]
+    averaged = [task for task in tasks if everything or not is_own(task.card)]
     categories = {}
-    for group in groups:
-        members = [t for t in tasks if t.card.category == group]
+    for group in dict.fromkeys(card.category for card in of):
+        members = [task for task in averaged if task.card.category == group]
         if members:
-            categories[group] = _averages(members, [c for c in cards if c.category == group])
-    overall = _averages(tasks, cards, alone=False)
-    if facts.suite == MMLU_MEDICINE and (together := pooled(tasks)) is not None:
+            categories[group] = _averages(members, [c for c in of if c.category == group])
+    overall = _averages(averaged, of, alone=False)
+    if facts.suite == MMLU_MEDICINE and (together := pooled(averaged)) is not None:
         overall["pooled"] = _average(together)
     return {
         "schema_version": SCHEMA_VERSION,
@@ -70,6 +73,7 @@ def _task(task: TaskScores) -> dict[str, Any]:
     return {
         "category": task.card.category,
         "level": task.card.level,
+        "own": is_own(task.card),
         "n": len(task.rows),
         "n_scored": len(task.scored),
         "n_errors": task.count("error"),

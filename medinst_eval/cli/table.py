@@ -46,11 +46,12 @@ def results_table(results: Mapping[str, Any]) -> Table:
         table.add_column(name, justify="left" if name == "task" else "right", no_wrap=True)
     for name in _FAILURES:
         table.add_column(name, justify="right", no_wrap=True)
-    category = None
+    group = None
     for name, task in results["tasks"].items():
-        if category not in (None, task["category"]):
+        mine = "own" if task.get("own") else task["category"]
+        if group not in (None, mine):
             table.add_section()
-        category = task["category"]
+        group = mine
         table.add_row(Text(printable(name)), *_task_cells(task))
     table.add_section()
     for name, averages in results["categories"].items():

@@ -36,7 +36,7 @@ from medinst_eval.compare.pairing import ROWS, PairedTask, load, pair_task
 from medinst_eval.compare.sides import LoadedRun
 from medinst_eval.errors import InputError, NotComparableError
 from medinst_eval.store import FinishedRun, read_run
-from medinst_eval.tasks import load_cards
+from medinst_eval.suites import manifest_cards
 from medinst_eval.tasks.card import TaskCard
 
 __all__ = [
@@ -171,25 +171,21 @@ def _units(pairs: Sequence[PairedTask], base: FinishedRun, options: AnalysisOpti
     """Lines of tasks, categories and the whole; each level corrected on its own."""
     evidence = [analyse_task(pair, options) for pair in pairs]
     tasks = judge([e.unit for e in evidence], options.correction)
-    groups = dict.fromkeys(e.unit.category for e in evidence)
+    members = _suite_tasks(base, options)
+    suite = [e for e in evidence if members is None or e.unit.name in members]
+    groups = dict.fromkeys(e.unit.category for e in suite)
     found = [
-        average("category", group, [e for e in evidence if e.unit.category == group], options)
+        average("category", group, [e for e in suite if e.unit.category == group], options)
         for group in groups
     ]
     categories = judge([unit for unit in found if unit is not None], options.correction)
-    members = _suite_tasks(base, options)
-    whole = average(
-        "overall",
-        OVERALL,
-        [e for e in evidence if members is None or e.unit.name in members],
-        options,
-    )
+    whole = average("overall", OVERALL, suite, options)
     overall = [] if whole is None else judge([whole], options.correction)
     return [*tasks, *categories, *overall]
 
 
 def _suite_tasks(base: FinishedRun, options: AnalysisOptions) -> set[str] | None:
-    """Tasks of the base's overall average; tasks of one's own are in none of the benchmark's."""
+    """Tasks of the base's averages; tasks of one's own are in none of the benchmark's."""
     average = base.results.get("overall", {}).get(options.metrics) or {}
     listed = [*average.get("tasks", ()), *average.get("left_out", ())]
     return set(listed) if listed else None
@@ -198,17 +194,11 @@ def _suite_tasks(base: FinishedRun, options: AnalysisOptions) -> set[str] | None
 def _cards(base: FinishedRun, new: FinishedRun) -> list[TaskCard]:
     """Cards of the tasks in both runs, in table order: those kept in the base come first."""
     common = [name for name in base.results["tasks"] if name in new.results["tasks"]]
-    known = {card.name: card for card in load_cards()}
-    stored: Any = base.manifest.get("cards") or {}
-    entries = stored.values() if isinstance(stored, dict) else stored
-    for entry in entries:
-        card = TaskCard.model_validate(entry)
-        known[card.name] = card
+    known = {card.name: card for card in manifest_cards(base.manifest)}
     missing = [name for name in common if name not in known]
     if missing:
         raise InputError(
-            f"no card of task '{missing[0]}' in {base.path}; "
-            f"`medinst-eval score {base.path} --task-file FILE` adds it"
+            f"no card of task '{missing[0]}' in {base.path}; it was made by a newer version"
         )
     order = {name: place for place, name in enumerate(known)}
     return [known[name] for name in sorted(common, key=order.__getitem__)]

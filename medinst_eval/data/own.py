@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ def read(card: TaskCard, *, shots: int, offline: bool) -> list[Row]:
 
     A field that the card's `data.fields` does not map is read from the column of its own name.
     `data.instruction` stands for the column where there is none. Numbers are taken as their text.
-    `history` may be left out by rows without demonstrations.
+    `history` may be left out by rows without demonstrations; in text columns it is JSON.
 
     Args:
         card: A card with a `data` stanza.
@@ -67,9 +68,27 @@ def _map(raw: Any, data: DataSource, where: str, *, with_history: bool) -> Any:
             )
     if data.instruction is not None and "instruction" not in data.fields:
         mapped["instruction"] = data.instruction
-    if not with_history or mapped.get("history") is None:
+    if "instruction" not in mapped:
+        raise InputError(
+            f"{where}: field 'instruction' is missing; give 'data.instruction' in the card, or map a "
+            f"column to it in 'data.fields' (there: {', '.join(raw)})"
+        )
+    if not with_history or mapped.get("history") in (None, ""):
         mapped.pop("history", None)
+    elif isinstance(mapped["history"], str):
+        mapped["history"] = _history_of_text(mapped["history"], where)
     return mapped
+
+
+def _history_of_text(text: str, where: str) -> Any:
+    """Demonstrations from a cell of a CSV file, which can hold nothing but text."""
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise InputError(
+            f"{where}: field 'history' must be JSON in a cell of its own, "
+            '[["user", "assistant"], …]; correct it or leave it empty'
+        ) from error
 
 
 def _raw_rows(data: DataSource, offline: bool) -> Iterator[tuple[str, Any]]:

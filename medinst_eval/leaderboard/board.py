@@ -139,6 +139,8 @@ def _groups(
         return [(info.label, info.category, [info]) for info in tasks.values()]
     found: dict[str, list[TaskInfo]] = {}
     for info in tasks.values():
+        if not info.averaged:
+            continue
         key = info.category if by == "category" else f"level {info.level or 'none'}"
         members = found.setdefault(key, [])
         if info.name in common:
@@ -208,7 +210,8 @@ def _average(
     paired: PairedP | None,
 ) -> Line | None:
     """The mean over common tasks; over all questions for MMLU, as in the paper."""
-    used = [tasks[name] for name in common if tasks[name].higher_is_better]
+    members = [tasks[name] for name in common if tasks[name].averaged]
+    used = [info for info in members if info.higher_is_better]
     if not used:
         return None
     line = _line(entries, "average", "", used, options=options, paired=paired)
@@ -252,7 +255,7 @@ def _summaries(
             for cell in average.cells
         ]
     known = [value for value in values if value is not None]
-    shared = [tasks[name] for name in common]
+    shared = [tasks[name] for name in common if tasks[name].averaged]
     return tuple(
         Summary(
             rank=None if value is None else 1 + sum(other > value for other in known),

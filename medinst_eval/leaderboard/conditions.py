@@ -53,8 +53,11 @@ def describe(
         )
     if any(entry.trained for entry in entries):
         notes.append("† Trained on training sets of these tasks.")
-    if len(common) < len(tasks):
-        notes.append(f"Averages are over the {len(common)} of {len(tasks)} tasks all models have.")
+    averaged = [name for name, info in tasks.items() if info.averaged]
+    if own := [info.label for info in tasks.values() if not info.averaged]:
+        notes.append(f"{', '.join(own)}: not of the benchmark; in no average.")
+    if (shared := sum(name in averaged for name in common)) < len(averaged):
+        notes.append(f"Averages are over the {shared} of {len(averaged)} tasks all models have.")
     errors = [info.label for info in tasks.values() if not info.higher_is_better]
     if errors:
         notes.append(f"{', '.join(errors)}: lower is better; in no average.")

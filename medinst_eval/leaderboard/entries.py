@@ -10,6 +10,7 @@ from typing import Any, Literal
 from medinst_eval import published
 from medinst_eval.errors import InputError
 from medinst_eval.store import FinishedRun, read_run
+from medinst_eval.tasks import OWN_SUITE
 
 MetricSet = Literal["paper", "standard"]
 MEDINST32 = "medinst32"
@@ -41,6 +42,8 @@ class TaskInfo:
     level: int | None
     metric: str
     higher_is_better: bool
+    averaged: bool = True
+    """False for tasks of one's own beside a benchmark: they are in no average of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,6 +185,7 @@ def _from_run(run: FinishedRun, name: str, which: MetricSet) -> Entry:
             level=record.get("level"),
             metric=metric,
             higher_is_better=bool(entry.get("higher_is_better", True)),
+            averaged=suite == OWN_SUITE or not record.get("own", False),
         )
         if (score := _score(entry, record.get("n_scored"))) is not None:
             scores[task] = score

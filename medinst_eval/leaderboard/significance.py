@@ -10,7 +10,7 @@ from medinst_eval.compare import checks, pairing
 from medinst_eval.compare.sides import LoadedRun
 from medinst_eval.leaderboard.entries import Entry, MetricSet
 from medinst_eval.stats import Permutation
-from medinst_eval.tasks import load_cards
+from medinst_eval.suites import manifest_cards
 from medinst_eval.tasks.card import TaskCard
 
 
@@ -57,8 +57,9 @@ class PairedTests:
         return self._tests[key]
 
     def _run(self, one: Entry, two: Entry, task: str) -> Permutation | None:
-        if not self._cards:
-            self._cards.update({card.name: card for card in load_cards()})
+        assert one.run is not None
+        if task not in self._cards:
+            self._cards.update({card.name: card for card in manifest_cards(one.run.manifest)})
         card = self._cards.get(task)
         if card is None:
             return None
