@@ -70,8 +70,8 @@ def _map(raw: Any, data: DataSource, where: str, *, with_history: bool) -> Any:
         mapped["instruction"] = data.instruction
     if "instruction" not in mapped:
         raise InputError(
-            f"{where}: field 'instruction' is missing; give 'data.instruction' in the card, or map a "
-            f"column to it in 'data.fields' (there: {', '.join(raw)})"
+            f"{where}: field 'instruction' is missing; give 'data.instruction' in the card or map "
+            f"a column to it in 'data.fields' (there: {', '.join(raw)})"
         )
     if not with_history or mapped.get("history") in (None, ""):
         mapped.pop("history", None)
