@@ -473,7 +473,12 @@ def test_latex_names_are_text(nasty: Board, rows: Any) -> None:
     assert r"\_\%\$\#\&\{\}\textasciitilde{}\textasciicircum{}\textbackslash{}" in text
     assert "é ü ?" in text
     body = text.split("\\midrule\n", 1)[1].split("\\bottomrule")[0]
-    widths = {line.replace("\\&", "").count("&") for line in body.splitlines() if "&" in line}
+    spans = re.compile(r"\\multicolumn\{(\d)\}")
+    widths = {
+        line.replace("\\&", "").count("&") + sum(int(n) - 1 for n in spans.findall(line))
+        for line in body.splitlines()
+        if "&" in line
+    }
     assert len(widths) == 1
 
 
@@ -491,6 +496,7 @@ def test_latex_compiles(board: str, nasty: Board, tmp_path: Path) -> None:
     table = FORMATS["latex"](lay_out(shown, "model" if board == "mmlu" else "task", intervals=True))
     (tmp_path / "t.tex").write_text(
         "\\documentclass{article}\\usepackage[T1]{fontenc}\\usepackage{textcomp}"
+        "\\usepackage[a4paper,margin=2cm]{geometry}"
         f"\\usepackage{{booktabs}}\\begin{{document}}\n{table}\\end{{document}}\n"
     )
     done = subprocess.run(
@@ -500,6 +506,7 @@ def test_latex_compiles(board: str, nasty: Board, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout[-2000:]
     assert (tmp_path / "t.pdf").stat().st_size > 1000
     assert "Missing character" not in done.stdout
+    assert board == "nasty" or "Overfull" not in done.stdout
 
 
 def test_json_holds_marks_and_conditions(runs: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 
 from medinst_eval import escapes
@@ -63,6 +64,7 @@ def latex(grid: Grid) -> str:
         "\\begin{table}",
         "\\centering",
         f"\\caption{{{escapes.latex(grid.title)}}}",
+        _latex_size(len(grid.header)),
         f"\\begin{{tabular}}{{{align}}}",
         "\\toprule",
         " & ".join(escapes.latex(cell.text) for cell in grid.header) + " \\\\",
@@ -71,11 +73,31 @@ def latex(grid: Grid) -> str:
     for number, row in enumerate(grid.rows):
         if number in grid.breaks and number:
             lines.append("\\midrule")
-        lines.append(" & ".join(_latex_cell(cell) for cell in row) + " \\\\")
+        lines.append(" & ".join(_latex_row(row)) + " \\\\")
     lines += ["\\bottomrule", "\\end{tabular}", "", "\\smallskip", "\\footnotesize"]
     lines.append(" ".join(_latex_note(note) for note in grid.notes))
     lines.append("\\end{table}")
     return "\n".join(lines) + "\n"
+
+
+def _latex_size(columns: int) -> str:
+    """Ten columns fit a page of 17 cm."""
+    if columns <= 6:
+        return "\\normalsize"
+    return "\\small" if columns <= 8 else "\\scriptsize\\setlength{\\tabcolsep}{2pt}"
+
+
+def _latex_row(row: tuple[GridCell, ...]) -> Iterator[str]:
+    """Cells; a name spans the empty names after it, so that it widens no column."""
+    spare = 0
+    for number, cell in enumerate(row):
+        if spare:
+            spare -= 1
+            continue
+        blank = (later.kind == "name" and not later.text for later in row[number + 1 :])
+        spare = sum(1 for _ in itertools.takewhile(bool, blank))
+        text = _latex_cell(cell)
+        yield f"\\multicolumn{{{spare + 1}}}{{l}}{{{text}}}" if spare else text
 
 
 def _latex_cell(cell: GridCell) -> str:
