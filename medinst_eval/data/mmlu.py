@@ -11,10 +11,13 @@ import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from medinst_eval.data.rows import Row
 from medinst_eval.errors import InputError
+
+if TYPE_CHECKING:
+    from medinst_eval.data.hub import HubSource
 
 HUB_ID = "cais/mmlu"
 LETTERS = ("A", "B", "C", "D")
@@ -40,31 +43,12 @@ class Question:
         return f"{self.text.strip()}\n{options}\nAnswer:"
 
 
-class RawSource(Protocol):
-    """The part of a Hub data set that is read here."""
-
-    @property
-    def label(self) -> str:
-        """How errors call the source."""
-
-    @property
-    def revision(self) -> str | None:
-        """Commit of a Hub data set."""
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What is odd about the source as a whole."""
-
-    def raw_rows(self, config: str | None, split: str) -> list[Any]:
-        """All rows of a config and split."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class MmluSource:
     """Subjects of MMLU as rows, from a folder of CSV files or from the Hub."""
 
     folder: Path | None = None
-    hub: RawSource | None = None
+    hub: HubSource | None = None
 
     @property
     def label(self) -> str:
@@ -82,7 +66,7 @@ class MmluSource:
         return () if self.folder is not None else self._hub.warnings
 
     @property
-    def _hub(self) -> RawSource:
+    def _hub(self) -> HubSource:
         assert self.hub is not None
         return self.hub
 
