@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from medinst_eval import escapes
 from medinst_eval.leaderboard.grid import EQUAL, Grid, GridCell
 
+_NARROW = 8
+"""Columns that fit a page in small type."""
 _STYLE = """\
 body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem; color: #1a1a1a; background: #fff; }
 .wide { overflow-x: auto; }
@@ -57,14 +59,16 @@ def _markdown_cell(cell: GridCell) -> str:
 
 
 def latex(grid: Grid) -> str:
-    """A `table` environment for booktabs (`\\usepackage{booktabs}`), notes below the table."""
+    """A `table` environment for booktabs, notes below; shrunk to the line if graphicx is loaded."""
     align = "".join("r" if _is_number(grid, n) else "l" for n in range(len(grid.header)))
     lines = [
-        "% needs \\usepackage{booktabs}",
+        "% needs \\usepackage{booktabs}; a wide table fits the line with \\usepackage{graphicx}",
         "\\begin{table}",
+        "\\providecommand{\\resizebox}[3]{#3}",
         "\\centering",
         f"\\caption{{{escapes.latex(grid.title)}}}",
-        _latex_size(len(grid.header)),
+        "\\small" if len(grid.header) <= _NARROW else "\\scriptsize\\setlength{\\tabcolsep}{3pt}",
+        "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%",
         f"\\begin{{tabular}}{{{align}}}",
         "\\toprule",
         " & ".join(escapes.latex(cell.text) for cell in grid.header) + " \\\\",
@@ -74,17 +78,10 @@ def latex(grid: Grid) -> str:
         if number in grid.breaks and number:
             lines.append("\\midrule")
         lines.append(" & ".join(_latex_row(row)) + " \\\\")
-    lines += ["\\bottomrule", "\\end{tabular}", "", "\\smallskip", "\\footnotesize"]
+    lines += ["\\bottomrule", "\\end{tabular}}", "", "\\smallskip", "\\footnotesize"]
     lines.append(" ".join(_latex_note(note) for note in grid.notes))
     lines.append("\\end{table}")
     return "\n".join(lines) + "\n"
-
-
-def _latex_size(columns: int) -> str:
-    """Ten columns fit a page of 17 cm."""
-    if columns <= 6:
-        return "\\normalsize"
-    return "\\small" if columns <= 8 else "\\scriptsize\\setlength{\\tabcolsep}{2pt}"
 
 
 def _latex_row(row: tuple[GridCell, ...]) -> Iterator[str]:
