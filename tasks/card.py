@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from medinst_eval.errors import closest
 from medinst_eval.types import BUILT_IN_FORMS, Category, Form
 
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+"""What a task may be called: its name is part of file names and ids."""
 FORM_GROUP = "medinst_eval.parsers"
 """Entry points by which packages bring answer forms of their own."""
 
@@ -52,7 +54,7 @@ class DataSource(_Strict):
 class TaskCard(_Strict):
     """One task: what is asked, what an answer looks like, what is measured."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)
+    name: str = Field(pattern=NAME, max_length=80)
     category: Category
     title: str
     level: Literal[1, 2, 3, 4] | None = None

@@ -39,7 +39,7 @@ def _root(
 
 app.command("run")(run.command)
 app.command("demo")(demo.command)
-app.command("tasks")(tasks.command)
+app.add_typer(tasks.app, name="tasks")
 app.command("compare")(compare.command)
 app.command("leaderboard")(leaderboard.command)
 app.command("report")(report.command)
