@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from medinst_eval import prompts
+from medinst_eval.backends import BUILT_IN
 from medinst_eval.backends.base import Backend
 from medinst_eval.config import RunConfig, default_run_name
 from medinst_eval.data import Dataset
@@ -40,18 +41,13 @@ def package_version() -> str:
 
 def build_manifest(config: RunConfig, name: str, backend: Backend, dataset: Dataset) -> Manifest:
     """The manifest of a run that is about to start."""
-    described = backend.describe()
     layout = prompts.resolve_layout(config.prompts(), backend.tokenizer)
     return {
         "schema_version": SCHEMA_VERSION,
         "run": config.run_name or default_run_name(config),
         "suite": config.suite,
         "model": _model(config, name),
-        "backend": {
-            "name": name,
-            "version": described.pop("version", None),
-            "arguments": described,
-        },
+        "backend": backend_record(name, backend),
         "sampling": {
             "temperature": config.temperature,
             "top_p": config.top_p,
@@ -81,6 +77,17 @@ def build_manifest(config: RunConfig, name: str, backend: Backend, dataset: Data
         "started": now(),
         "ended": None,
     }
+
+
+def backend_record(name: str, backend: Backend) -> dict[str, Any]:
+    """Version and arguments of a backend and, once it is started, what the engine made of them."""
+    described = backend.describe()
+    record = {
+        "name": name,
+        "version": described.get("version"),
+        "arguments": described.get("arguments", {}),
+    }
+    return record | ({"engine": described["engine"]} if described.get("engine") else {})
 
 
 def scoring_record(options: ScoringOptions) -> dict[str, Any]:
@@ -124,8 +131,18 @@ def settings_of(manifest: Manifest, **changes: Any) -> RunConfig:
     return RunConfig(**{**settings, "backend_options": options})
 
 
+def _only_a_name(backend: str, model: str) -> bool:
+    """Whether there are no files to tell one model from another by.
+
+    What a package's backend calls a model is its own affair, unless it is a folder.
+    """
+    if backend in BUILT_IN:
+        return backend in _NAMED_MODELS
+    return not Path(model).expanduser().is_dir()
+
+
 def _model(config: RunConfig, backend: str) -> dict[str, Any]:
-    if backend in _NAMED_MODELS:
+    if _only_a_name(backend, config.model):
         identity = ModelIdentity(
             name=config.model, revision=None, fingerprint=f"{backend}:{config.model}"
         )

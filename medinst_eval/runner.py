@@ -12,7 +12,7 @@ from medinst_eval import backends, data, store, summary, tasks
 from medinst_eval.asking import ask
 from medinst_eval.config import RunConfig
 from medinst_eval.errors import InputError, closest
-from medinst_eval.manifest import build_manifest, now
+from medinst_eval.manifest import backend_record, build_manifest, now
 from medinst_eval.observer import Clock, Observer, Silent
 from medinst_eval.scoring import TaskRows, score_tasks
 from medinst_eval.suites import HUB_IDS, MEDINST32, MMLU_MEDICINE, is_own, suite_cards
@@ -69,7 +69,10 @@ def run(config: RunConfig, observer: Observer | None = None) -> RunOutcome:
             for note in (*opened.notes, *_data_notes(dataset)):
                 observer.note(note)
             ask(config, backend, opened, cards, samples, observer, clock)
+            record = backend_record(name, backend)
             backend.close()
+            if "engine" in record:
+                opened.write_manifest(backend=record)
             rows = task_rows(dataset, samples, opened.predictions)
             results = _score(config, rows, dataset, suite, opened, observer, clock)
     finally:

@@ -27,8 +27,8 @@ _SYNC_SECONDS = 2.0
 _IDENTITY = ("suite", "model", "backend", "sampling", "prompt", "data")
 # What may differ between two starts of one run: it says how fast, not what is asked.
 _NOT_IDENTITY = {
-    "backend.version", "backend.arguments", "model.name", "data.source", "data.revision",
-    "sampling.max_tokens_source",
+    "backend.version", "backend.arguments", "backend.engine", "model.name", "data.source",
+    "data.revision",
 }  # fmt: skip
 
 
