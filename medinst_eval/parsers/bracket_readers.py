@@ -8,7 +8,6 @@ from collections.abc import Callable
 from medinst_eval.parsers import list_readers, markup
 from medinst_eval.parsers.items import (
     LONGEST_ITEM,
-    LONGEST_MENTION,
     comma_list,
     in_input,
     is_comma_list,
@@ -18,7 +17,7 @@ from medinst_eval.parsers.items import (
     triple,
     unwrap,
 )
-from medinst_eval.parsers.shapes import Item, Shaper, is_identifier, spell
+from medinst_eval.parsers.shapes import LONGEST_MENTION, Item, Shaper, is_identifier, spell
 
 Reader = Callable[[Shaper, str], list[Item]]
 
@@ -143,7 +142,9 @@ def open_angles(shaper: Shaper, text: str) -> list[Item]:
             continue
         before = text[position : match.start()].rpartition("\n")[2]
         position = match.end()
-        mention = unwrap(list_readers.unbullet(before.lstrip("] ,;")).strip(" \t,;"))
+        mention = list_readers.unbullet(before.lstrip("] ,;")).strip()
+        if in_input(shaper, unwrap(mention)) or not in_input(shaper, mention):
+            mention = unwrap(mention.strip(",; "))
         if len(mention) > LONGEST_MENTION or not in_input(shaper, mention):
             mention = re.split(r"[,;:]\s", mention)[-1]
         if mention and len(mention) <= LONGEST_MENTION:

@@ -38,8 +38,13 @@ def parse(form: BracketForm, text: str, context: ParseContext) -> ParsedAnswer:
     if not text.strip():
         return ParsedAnswer(status="empty")
     shaper = Shaper(form=form, context=context)
+    if len(text) > clean.LONGEST:
+        strict = _strict(form, text, context, trusting=False)
+        if strict:
+            return ParsedAnswer(status="ok", value=_once(form, strict, text, context))
+        return ParsedAnswer(status="unparsed", note=clean.TOO_LONG)
     prepared = clean.straighten_brackets(clean.prepare(text, context))
-    for writing in (text, prepared):
+    for writing in (text, prepared, clean.strip_prefix(prepared)):
         strict = _strict(form, writing, context, trusting=False)
         if strict and not _disguised(shaper, strict):
             kept = tuple(item for item in map(shaper.polish, strict) if item)

@@ -52,6 +52,8 @@ def parse(text: str, context: ParseContext) -> ParsedAnswer:
     options = context.options or context.labels
     if text.strip() in options:
         return ParsedAnswer(status="ok", value=text.strip())
+    if len(text) > clean.LONGEST:
+        return ParsedAnswer(status="unparsed", note=clean.TOO_LONG)
     prepared = clean.prepare(text, context)
     if not options:
         bare = clean.strip_wrapping(clean.strip_prefix(prepared)).rstrip(".")

@@ -45,6 +45,9 @@ _BRACKETS = str.maketrans(
 )
 _PAIRS = {'"': '"', "'": "'", "`": "`", "“": "”", "‘": "’", "«": "»", "„": "“"}
 _WORD = re.compile(r"\S+")
+LONGEST = 200_000
+"""Characters; a longer output is read only in the benchmark's own form: no answer is that long."""
+TOO_LONG = f"longer than {LONGEST:,} characters and not in the benchmark's form"
 _LONG = 40
 """Characters an input must have before it is looked for inside an output."""
 
@@ -84,7 +87,7 @@ def prepare(text: str, context: ParseContext, *, entities: bool = True, within: 
     text = _SPECIAL.sub("\n", text)
     text = drop_echo(text, context, within=within)
     role = _ROLE.match(text)
-    if role:
+    if role and text[role.end() :].strip():
         text = text[role.end() :]
     text = inside_tags(text)
     if "```" in text or "~~~" in text:

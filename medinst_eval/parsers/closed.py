@@ -252,7 +252,7 @@ def _pattern(surface: str) -> str:
     body = re.escape(words[0])
     for before, token in pairwise(words):
         free = before in _SYMBOLS or token in _SYMBOLS or token == "-"
-        gap = rf"[^\w{_SYMBOLS}]{{{0 if free else 1},4}}|_" if not free else r"\s{0,3}"
+        gap = rf"[^\w{_SYMBOLS}]{{{0 if free else 1},4}}" + ("" if free else "|_")
         body += rf"(?:{gap}){'' if free else _ARTICLE}{re.escape(token)}"
     front = r"(?<!\w)" if words[0][0].isalnum() else ""
     if words[0][0].isdigit():

@@ -5,11 +5,19 @@ from __future__ import annotations
 import re
 
 from medinst_eval.parsers.clean import fold
-from medinst_eval.parsers.shapes import FIELDS, Item, Shaper, bare, is_identifier, spell
+from medinst_eval.parsers.shapes import (
+    FIELDS,
+    LONGEST_MENTION,
+    Item,
+    Shaper,
+    bare,
+    is_identifier,
+    spell,
+    stands_in,
+)
 
 LONGEST_ITEM = 2000
 """Characters; what is longer is no item."""
-LONGEST_MENTION = 300
 
 _ANGLE = re.compile(r"<([^<>\n]{1,400})>")
 _JOINT = re.compile(r">\s{0,4}(?:,|\||;|-+>|→|:)?\s{0,4}<")
@@ -41,22 +49,7 @@ def is_type(shaper: Shaper, text: str) -> bool:
 
 def in_input(shaper: Shaper, text: str) -> bool:
     """Whether the input holds the text, not cut out of a longer word."""
-    text = text.strip()
-    if not text or len(text) > LONGEST_MENTION:
-        return False
-    source = shaper.context.input
-    start = source.find(text)
-    for _ in range(20):
-        if start < 0:
-            return False
-        end = start + len(text)
-        inside = (text[0].isalnum() and source[max(0, start - 1) : start].isalnum()) or (
-            text[-1].isalnum() and source[end : end + 1].isalnum()
-        )
-        if not inside:
-            return True
-        start = source.find(text, start + 1)
-    return False
+    return stands_in(text, shaper.context.input)
 
 
 def unwrap(text: str) -> str:
@@ -91,16 +84,35 @@ def pair(shaper: Shaper, text: str) -> Item | None:
     stated = keyed(shaper, text)
     if stated:
         return stated
+    if text[:1] == "[" and text[-1:] == "]":
+        # The mention's own brackets are unbalanced.
+        inner = pair(shaper, text[1:-1])
+        if inner and in_input(shaper, inner[0]):
+            return inner
     if text.endswith(">"):
         mention, mark, kind = text[:-1].rpartition("<")
         if mark and ">" not in kind and mention.strip() and kind.strip():
             return shaper.item((unwrap(mention), kind))
     if text[-1:] in _CLOSING:
-        mention, mark, kind = text[:-1].rpartition(_CLOSING[text[-1]])
+        start = _opening(text)
+        mention, kind = text[: max(start, 0)], text[start + 1 : -1]
         kind = re.sub(r"^type:\s?", "", kind.strip(), flags=re.IGNORECASE)
-        if mark and mention.strip() and is_type(shaper, kind):
+        if mention.strip() and is_type(shaper, kind):
             return shaper.item((unwrap(mention), kind))
     return _links(shaper, text) if shaper.form == "links" else _entity(shaper, text)
+
+
+def _opening(text: str) -> int:
+    """Place of the bracket that the last sign closes; -1 where there is none."""
+    depth = 0
+    for place in range(len(text) - 1, -1, -1):
+        if text[place] == text[-1]:
+            depth += 1
+        elif text[place] == _CLOSING[text[-1]]:
+            depth -= 1
+            if depth == 0:
+                return place
+    return -1
 
 
 def _links(shaper: Shaper, text: str) -> Item | None:

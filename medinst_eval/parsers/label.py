@@ -54,6 +54,8 @@ def parse(text: str, context: ParseContext) -> ParsedAnswer:
         return ParsedAnswer(status="empty")
     if text.strip() in context.labels:
         return ParsedAnswer(status="ok", value=text.strip())
+    if len(text) > clean.LONGEST:
+        return ParsedAnswer(status="unparsed", note=clean.TOO_LONG)
     if not context.labels:
         bare = clean.strip_wrapping(clean.strip_prefix(clean.prepare(text, context)))
         return _given(bare.rstrip("."))
@@ -80,6 +82,8 @@ def parse_labels(text: str, context: ParseContext) -> ParsedAnswer:
     strict = _listed(text, context.labels)
     if strict is not None:
         return ParsedAnswer(status="ok", value=strict)
+    if len(text) > clean.LONGEST:
+        return ParsedAnswer(status="unparsed", note=clean.TOO_LONG)
     bare = clean.strip_wrapping(clean.strip_prefix(clean.prepare(text, context)))
     if not context.labels:
         return _open_labels(bare)

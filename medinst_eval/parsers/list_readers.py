@@ -19,7 +19,10 @@ from medinst_eval.parsers.items import (
 )
 from medinst_eval.parsers.shapes import FIELDS, Item, Shaper, bare, spell
 
-_BULLET = re.compile(r"\s{0,20}(?:[-*+•·–>]{1,2}\s{1,4}|\(?\d{1,4}[.):]\s{1,4}|\[[ xX]?\]\s){0,2}")
+_BULLET = re.compile(
+    r"\s{0,20}(?:[-*+•·–>]{1,2}\s{1,4}|\(?\d{1,4}[.)]\s{1,4}){0,2}(?:\[[ x]?\]\s)?"
+)
+_FIELD = re.compile(r"[\"']([A-Za-z][\w ]{0,30})[\"']\s{0,3}:")
 
 
 def unbullet(line: str) -> str:
@@ -138,7 +141,7 @@ def lines(shaper: Shaper, text: str) -> list[Item]:
     heading = ""
     for raw in text.split("\n"):
         line = unbullet(raw).strip()
-        if not line or len(line) > LONGEST_ITEM:
+        if not line or len(line) > LONGEST_ITEM or _is_field(shaper, line):
             continue
         if shaper.size == 3:
             item = triple(shaper, line)
@@ -152,6 +155,12 @@ def lines(shaper: Shaper, text: str) -> list[Item]:
         listed = unbullet(raw) != raw.lstrip()
         items += _line(shaper, line.rstrip(",;"), heading, listed=listed)
     return items
+
+
+def _is_field(shaper: Shaper, line: str) -> bool:
+    """A line of JSON: `"type": "Protein"`."""
+    field = _FIELD.match(line)
+    return field is not None and any(fold(field[1]) in names for names in FIELDS[shaper.form])
 
 
 def _line(shaper: Shaper, line: str, heading: str, *, listed: bool) -> list[Item]:

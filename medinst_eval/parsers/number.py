@@ -49,6 +49,8 @@ def parse(text: str, context: ParseContext) -> ParsedAnswer:
     strict = _strict(text, context)
     if strict is not None:
         return ParsedAnswer(status="ok", value=strict)
+    if len(text) > clean.LONGEST:
+        return ParsedAnswer(status="unparsed", note=clean.TOO_LONG)
     bare = clean.straighten_quotes(clean.prepare(text, context))
     bare = _SCALE.sub(" ", bare)
     for reading in (_finals, _marked, _everywhere):

@@ -13,6 +13,8 @@ from medinst_eval.types import ParseContext
 
 BracketForm = Literal["entities", "links", "relations", "events", "mentions"]
 Item = tuple[str, ...]
+LONGEST_MENTION = 300
+"""Characters; what is longer is no mention."""
 
 _MENTION = (
     "mention entity text name term span word surface entitytext entitymention entityname value"
@@ -46,7 +48,9 @@ FIELDS: dict[BracketForm, tuple[frozenset[str], ...]] = {
 CLOSED: dict[BracketForm, int] = {"entities": 1, "relations": 1, "events": 0}
 """Field that comes from the closed set of types."""
 
-_IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z .-]{2,30}\s{0,2}[/:]\s{0,2}\S{1,200}[^\n]{0,300}")
+_IDENTIFIER = re.compile(
+    r"[A-Za-z][A-Za-z .-]{2,30}(?:\s?/\s?\S{1,200}[^\n]{0,300}|\s?:\s?[^\s/]{1,200})"
+)
 _RS = re.compile(r"\b(dbsnp)\s{0,2}[/:]\s{0,2}rs(?=\d)", re.IGNORECASE)
 _COLON = re.compile(r"(?:^|(?<=, ))([A-Za-z][\w .-]{0,40}?)\s{0,2}:\s{0,2}(?=\S)")
 _PLACEHOLDERS = frozenset(
@@ -57,6 +61,25 @@ _PLACEHOLDERS = frozenset(
 )
 _LETTER = re.compile(r"[^\W_]")
 _NOTHING = frozenset({"none", "null", "n/a", "na", "nil", "noentities", "noentity", "empty", ""})
+
+
+def stands_in(text: str, source: str) -> bool:
+    """Whether a source holds a mention, not cut out of a longer word."""
+    text = text.strip()
+    if not text or len(text) > LONGEST_MENTION:
+        return False
+    start = source.find(text)
+    for _ in range(20):
+        if start < 0:
+            return False
+        end = start + len(text)
+        cut = (text[0].isalnum() and source[max(0, start - 1) : start].isalnum()) or (
+            text[-1].isalnum() and source[end : end + 1].isalnum()
+        )
+        if not cut:
+            return True
+        start = source.find(text, start + 1)
+    return False
 
 
 @lru_cache(maxsize=512)
@@ -126,7 +149,8 @@ class Shaper:
         mention = parts[1] if self.form == "events" else parts[0]
         if mention.casefold().replace(" ", "") in _NOTHING or not _LETTER.search(mention):
             return None
-        if self.size == 2 and fold(mention) in FIELDS[self.form][1]:
+        heads = self.size == 2 and fold(mention) in FIELDS[self.form][1]
+        if heads and not stands_in(mention, self.context.input):
             return None
         return tuple(parts)
 

@@ -39,6 +39,8 @@ def parse(text: str, context: ParseContext) -> ParsedAnswer:
     strict = _strict(text, context.input.split())
     if strict is not None:
         return ParsedAnswer(status="ok", value=strict)
+    if len(text) > clean.LONGEST:
+        return ParsedAnswer(status="unparsed", note=clean.TOO_LONG)
     words = context.input.split()
     prepared = clean.prepare(text, context, within=False)
     prepared = clean.strip_prefix(clean.straighten_brackets(prepared))
@@ -54,10 +56,11 @@ def parse(text: str, context: ParseContext) -> ParsedAnswer:
             best = found, labels
         if found >= 0.9 * len(words):
             break
-    if best is None:
+    if best is None or best[0] < _LEAST_FOUND * len(words):
         bare = _bare_labels(prepared, len(words))
         if bare is not None:
             return ParsedAnswer(status="ok", value=bare)
+    if best is None:
         if words and says_none(prepared):
             return ParsedAnswer(status="ok", value=("O",) * len(words))
         return ParsedAnswer(status="unparsed", note="no labelled words")
