@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
@@ -12,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from medinst_eval import metrics, stats
 from medinst_eval.__main__ import main
@@ -625,3 +629,36 @@ def test_two_whole_runs_within_five_seconds(tmp_path: Path) -> None:
     spent = time.process_time() - start
     assert len(found.level("task")) == 32
     assert spent < 5
+
+
+# --- the documentation ------------------------------------------------------------------------
+
+DOCS = Path(__file__).resolve().parents[1] / "docs" / "regression-gate.md"
+
+
+@pytest.mark.slow
+def test_the_actions_job_of_the_documentation_works(tmp_path: Path) -> None:
+    """Its steps are run by a shell, on two categories, but for installation and GitHub's part."""
+    block = DOCS.read_text().split("```yaml\n")[1].split("```")[0]
+    job = yaml.safe_load(block)
+    steps = {step["name"]: step["run"] for step in job["jobs"]["gate"]["steps"] if "run" in step}
+    base = next(line for line in DOCS.read_text().splitlines() if "--run-name main" in line)
+    environment = {
+        **os.environ, **job["env"], "GITHUB_STEP_SUMMARY": "summary.md", "HF_HOME": str(tmp_path),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }  # fmt: skip
+
+    def shell(script: str) -> int:
+        command = ["bash", "-eo", "pipefail", "-c", script]
+        return subprocess.run(command, cwd=tmp_path, env=environment, check=False).returncode
+
+    evaluate = steps["Evaluate"].replace("--quiet", "--quiet --fresh --tasks QA,TE")
+    assert shell(base.replace("majority", "gold --tasks QA,TE")) == 0
+    assert shell(evaluate) == 0
+    assert shell(steps["Compare"]) == 1
+    assert "REGRESSION" in (tmp_path / "summary.md").read_text()
+    assert ET.parse(tmp_path / "gate.xml").getroot()[0].get("failures") != "0"
+    environment["MODEL"] = "gold"
+    assert shell(evaluate) == 0
+    assert shell(steps["Compare"]) == 0
+    assert "No regression" in (tmp_path / "gate.md").read_text()

@@ -139,10 +139,11 @@ def _drops(unit: Unit, options: GateOptions) -> Iterator[str]:
             if options.rule == "significant" and "score" not in because and unit.weighted:
                 drop, change = -unit.points(unit.weighted), unit.weighted
                 name = f"{name} with tasks weighted by their rows"
-            yield _fell(name, drop, change, options)
+            verb = "fell" if unit.higher_is_better else "got worse"
+            yield _fell(f"{name} {verb}", drop, change, options)
     lost_form = -100 * unit.form.difference
     if _fails(lost_form, "form" in because, options):
-        yield _fell("share of answers in form", lost_form, unit.form, options)
+        yield _fell("share of answers in form fell", lost_form, unit.form, options)
 
 
 def _fails(drop: float, significant: bool, options: GateOptions) -> bool:
@@ -154,9 +155,9 @@ def _fails(drop: float, significant: bool, options: GateOptions) -> bool:
     }[options.rule]
 
 
-def _fell(name: str, drop: float, change: Change, options: GateOptions) -> str:
+def _fell(what: str, drop: float, change: Change, options: GateOptions) -> str:
     limit = "" if options.max_drop is None else f", more than {options.max_drop:g}"
-    return f"{name} fell by {drop:.1f} points{limit} ({p_equals(change.corrected)})"
+    return f"{what} by {drop:.1f} points{limit} ({p_equals(change.corrected)})"
 
 
 def _floors(units: Sequence[Unit], floors: Mapping[str, float]) -> Iterator[Failure]:
