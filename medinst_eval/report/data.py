@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pydantic import ValidationError
-
-from medinst_eval.errors import StoreError
 from medinst_eval.report.breakdown import by_type, confusion, scatter
 from medinst_eval.report.content import (
     FAILURES,
@@ -24,8 +21,7 @@ from medinst_eval.report.content import (
 from medinst_eval.report.forms import form_of
 from medinst_eval.report.reference import Reference, reference
 from medinst_eval.report.samples import TaskSamples, view_task
-from medinst_eval.suites import MEDINST32, SUITES, suite_cards
-from medinst_eval.tasks import OWN_SUITE, load_cards
+from medinst_eval.suites import MEDINST32, manifest_cards
 from medinst_eval.tasks.card import TaskCard
 
 
@@ -37,7 +33,7 @@ def collect(runs: Sequence[Run], inputs: Mapping[str, str] | None = None) -> Rep
         inputs: Sample id -> input text, for runs whose samples do not carry it.
     """
     suite = str(runs[0].results.get("suite") or MEDINST32)
-    cards = _cards(suite, runs)
+    cards = {card.name: card for run in runs for card in manifest_cards(run.manifest)}
     records = [_by_task(run.samples()) for run in runs]
     names = _task_order(runs, cards)
     known = reference(suite)
@@ -54,20 +50,6 @@ def collect(runs: Sequence[Run], inputs: Mapping[str, str] | None = None) -> Rep
         charts={which: _chart(which, runs, known) for which in used},
         reference=known,
     )
-
-
-def _cards(suite: str, runs: Sequence[Run]) -> dict[str, TaskCard]:
-    """Cards of the suite, and those of tasks of one's own that a run keeps."""
-    built_in = suite_cards(suite) if suite in SUITES and suite != OWN_SUITE else load_cards()
-    cards = {card.name: card for card in built_in}
-    for run in runs:
-        for stored in run.manifest.get("cards") or ():
-            try:
-                card = TaskCard.model_validate(stored)
-            except ValidationError as error:
-                raise StoreError(f"{run.path}: the manifest holds no valid task card") from error
-            cards[card.name] = card
-    return cards
 
 
 def _has_headline(run: Run, which: str) -> bool:

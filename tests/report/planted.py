@@ -12,7 +12,7 @@ PLANT = (
     "{{ 7*7 }}{% raw %}<a href=javascript:window.hacked=1>&lt;\x00"
 )
 # Names that files and code refer to; everything else may hold anything.
-_KEPT = {"task", "status", "category", "primary", "tasks", "left_out", "higher_is_better"}
+_KEPT = {"task", "suite", "status", "category", "primary", "tasks", "left_out", "higher_is_better"}
 
 
 def _planted(value: Any, key: str = "") -> Any:
