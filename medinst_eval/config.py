@@ -57,6 +57,8 @@ class RunConfig:
     max_errors: str | None = None
     """`N` or `P%`: stop once more requests than this have failed."""
     offline: bool = False
+    pulled: str | None = None
+    """Folder of `data pull` that holds model, data and encoder; implies `offline`."""
     backend_options: Mapping[str, Any] = field(default_factory=dict)
     """Further fields of `BackendOptions`."""
     paper_extras: bool = False
@@ -65,6 +67,11 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         _check(self)
+
+    @property
+    def without_network(self) -> bool:
+        """Whether the network is out of bounds."""
+        return self.offline or self.pulled is not None
 
     def engine(self) -> BackendOptions:
         """The part that backends read."""

@@ -101,7 +101,7 @@ def scoring_record(options: ScoringOptions) -> dict[str, Any]:
 
 
 _WHERE_AND_HOW = (
-    "output", "run_name", "fresh", "retry_errors", "retry_empty", "max_errors", "shard",
+    "output", "run_name", "fresh", "retry_errors", "retry_empty", "max_errors", "shard", "pulled",
 )  # fmt: skip
 
 
@@ -147,7 +147,7 @@ def _model(config: RunConfig, backend: str) -> dict[str, Any]:
             name=config.model, revision=None, fingerprint=f"{backend}:{config.model}"
         )
     else:
-        identity = identify(config.model, config.model_revision, offline=config.offline)
+        identity = identify(config.model, config.model_revision, offline=config.without_network)
     options = config.engine()
     return {
         "name": identity.name,

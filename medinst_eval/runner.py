@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from medinst_eval import backends, data, store, summary, tasks
+from medinst_eval import backends, data, offline, store, summary, tasks
 from medinst_eval.asking import ask
 from medinst_eval.config import RunConfig
 from medinst_eval.errors import InputError, closest
@@ -46,6 +46,7 @@ def run(config: RunConfig, observer: Observer | None = None) -> RunOutcome:
         BackendError: The engine cannot be loaded or died.
     """
     observer = observer or Silent()
+    offline.engage(config.pulled, offline=config.offline)
     clock = Clock()
     name = _backend_name(config, observer)
     observer.stage("data")
@@ -107,7 +108,7 @@ def load_samples(config: RunConfig) -> tuple[tuple[TaskCard, ...], data.Dataset]
         sample=config.sample,
         seed=config.seed,
         asked_by_name=tasks.named(cards, config.tasks) if config.tasks else False,
-        offline=config.offline,
+        offline=config.without_network,
     )
     if config.suite == MMLU_MEDICINE and config.choice_scoring == "logprob":
         weighed = (t if is_own(t.card) else _with_choices(t) for t in dataset.tasks)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medinst_eval import backends, store
+from medinst_eval import backends, offline, store
 from medinst_eval.asking import build_prompts, to_prediction, to_requests
 from medinst_eval.errors import InputError
 from medinst_eval.manifest import build_manifest, settings_of
@@ -60,6 +60,7 @@ def verify(path: Path, *, sample: int, seed: int = 0, **changes: Any) -> Verific
         raise InputError(f"{path} has no finished samples to verify")
     drawn = set(random.Random(seed).sample(finished, min(sample, len(finished))))
     config = settings_of(manifest, **changes)
+    offline.engage(config.pulled, offline=config.offline)
     cards, dataset = load_samples(config)
     every = {s.id: s for task in dataset.tasks for s in task.samples}
     if gone := sorted(drawn - every.keys()):

@@ -143,6 +143,32 @@ def adopt_system(home: Path, system: Path | None = None) -> bool:
     return True
 
 
+def obtain(home: Path) -> str:
+    """Put WordNet into `home/nltk_data` by download, else from the system; says which.
+
+    Raises:
+        MetricUnavailable: Neither is possible; the text says why.
+    """
+    try:
+        fetch(home)
+        return "downloaded"
+    except (OSError, ValueError, ParseError, BadZipFile) as error:
+        reason = f"download failed: {error}"
+    try:
+        if adopt_system(home):
+            return f"copied from {SYSTEM}"
+    except OSError as error:
+        raise MetricUnavailable(f"{home} cannot be written: {error.strerror}") from error
+    raise MetricUnavailable(
+        f"{reason}; the system has none in {SYSTEM} (apt install wordnet-base wordnet-sense-index)"
+    )
+
+
+def is_in(home: Path) -> bool:
+    """Whether `home/nltk_data` holds WordNet."""
+    return _found(home / "nltk_data") is not None
+
+
 def locate() -> Any:
     """The folder (or zip) of WordNet, in the order: NLTK's data path, cache, download, system.
 

@@ -6,7 +6,18 @@ from typing import Annotated
 
 import typer
 
-from medinst_eval.cli import compare, demo, leaderboard, merge, report, run, score, tasks, verify
+from medinst_eval.cli import (
+    compare,
+    data,
+    demo,
+    leaderboard,
+    merge,
+    report,
+    run,
+    score,
+    tasks,
+    verify,
+)
 
 app = typer.Typer(
     name="medinst-eval",
@@ -46,3 +57,4 @@ app.command("report")(report.command)
 app.command("score")(score.command)
 app.command("merge")(merge.command)
 app.command("verify")(verify.command)
+app.add_typer(data.app, name="data")

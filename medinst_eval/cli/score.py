@@ -51,20 +51,26 @@ def command(
     offline: Annotated[
         bool, typer.Option("--offline", help="Never reach out to a network.")
     ] = False,
+    pulled: Annotated[
+        str | None,
+        typer.Option(help="Folder of `data pull` with encoder and WordNet; implies --offline."),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print results.json instead of the table.")
     ] = False,
 ) -> int:
     """Score stored outputs again, without the model; also files of other tools."""
     from medinst_eval import importers
+    from medinst_eval import offline as offline_mode
     from medinst_eval.cli.run import show
     from medinst_eval.rescore import rescore, stored_options
 
+    offline_mode.engage(pulled, offline=offline)
     metric_options = {
         "bertscore_model": bertscore_model,
         "bertscore_layers": bertscore_layers,
         "bertscore_rescale": bertscore_rescale or None,
-        "offline": offline,
+        "offline": offline or pulled is not None,
     }
     changes = {
         "seed": seed,

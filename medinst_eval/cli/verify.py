@@ -19,6 +19,10 @@ def command(
     model: Annotated[
         str | None, typer.Option(help="Where the model lies now; default where it was.")
     ] = None,
+    pulled: Annotated[
+        str | None,
+        typer.Option(help="Folder of `data pull` that holds what is needed; no network then."),
+    ] = None,
     show: Annotated[int, typer.Option(help="How many differences to print.")] = 5,
 ) -> int:
     """Generate some samples of a run again and report how many outputs differ.
@@ -27,7 +31,8 @@ def command(
     """
     from medinst_eval.verify import verify
 
-    changes = {} if model is None else {"model": model}
+    given = {"model": model, "pulled": pulled}
+    changes = {name: value for name, value in given.items() if value is not None}
     found = verify(run, sample=sample, seed=seed, **changes)
     for line in found.changed_settings:
         err().print(f"note: changed since: {printable(line)}", markup=False, soft_wrap=True)

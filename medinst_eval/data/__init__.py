@@ -14,7 +14,7 @@ from medinst_eval.errors import InputError
 from medinst_eval.tasks.card import TaskCard
 from medinst_eval.types import Sample
 
-__all__ = ["DEMO", "Dataset", "TaskData", "load"]
+__all__ = ["DEMO", "Dataset", "TaskData", "load", "open_source"]
 
 MMLU = "mmlu-medicine"
 """Suite whose rows are those of MMLU, in a layout of their own."""
@@ -88,7 +88,9 @@ def load(
     """
     own = [card for card in cards if card.data is not None]
     benchmark = [card for card in cards if card.data is None]
-    opened = _open(source, revision, offline, benchmark[0].suite) if benchmark else None
+    opened: Source | None = None
+    if benchmark:
+        opened = open_source(source, revision, offline=offline, suite=benchmark[0].suite)
     found: dict[str, TaskData] = {}
     absent: list[str] = []
     for card in benchmark:
@@ -120,12 +122,16 @@ def load(
     )
 
 
-def _open(source: str, revision: str | None, offline: bool, suite: str) -> Source:
-    """Decide what a source is: the demo, a folder, or a data set on the Hub."""
-    if suite == MMLU:
-        from medinst_eval.data.mmlu import open_source
+def open_source(source: str, revision: str | None, *, offline: bool, suite: str) -> Source:
+    """Open the rows of a suite: the demo, a folder, or a data set on the Hub.
 
-        return open_source(source, revision, offline=offline)
+    Raises:
+        InputError: No such folder or data set, or no access to it.
+    """
+    if suite == MMLU:
+        from medinst_eval.data import mmlu
+
+        return mmlu.open_source(source, revision, offline=offline)
     folder = Path(source).expanduser()
     if source == DEMO or folder.is_dir():
         if revision is not None:
