@@ -171,6 +171,10 @@ def command(
         str | None, _option(_OUT, "Stop once more requests have failed: N or P%.")
     ] = None,
     offline: Annotated[bool, _option(_OUT, "Never reach out to a network.", "--offline")] = False,
+    pulled: Annotated[
+        str | None,
+        _option(_OUT, "Folder of `data pull` that holds what is needed; implies --offline."),
+    ] = None,
     quiet: Annotated[bool, _option(_OUT, "No progress and no notes.", "--quiet")] = False,
     as_json: Annotated[
         bool, _option(_OUT, "Print results.json instead of the table.", "--json")
@@ -230,6 +234,7 @@ def command(
         retry_empty=retry_empty,
         max_errors=max_errors,
         offline=offline,
+        pulled=pulled,
         shard=options.shard(shard),
         paper_extras=paper_extras,
         resamples=resamples,
@@ -237,7 +242,7 @@ def command(
             "bertscore_model": bertscore_model,
             "bertscore_layers": bertscore_layers,
             "bertscore_rescale": bertscore_rescale,
-            "offline": offline,
+            "offline": offline or pulled is not None,
         },
         backend_options={
             "dtype": dtype,
