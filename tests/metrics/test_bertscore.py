@@ -263,7 +263,7 @@ def test_batches_follow_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     cpu = encoder.Encoder(model=fake, tokenizer=None, device="cpu", layers=17, limit=512)
     monkeypatch.setattr(encoder, "_free_bytes", lambda _: 70 << 30)
     assert [encoder.batch_size(gpu, size) for size in (16, 512)] == [4096, 128]
-    assert [encoder.batch_size(cpu, size) for size in (16, 512)] == [128, 4]
+    assert [encoder.batch_size(cpu, size) for size in (16, 512)] == [32, 1]
     monkeypatch.setattr(encoder, "_free_bytes", lambda _: 1 << 30)
     assert encoder.batch_size(gpu, 512) == 5
     monkeypatch.setattr(encoder, "_free_bytes", lambda _: 0)
