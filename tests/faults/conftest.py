@@ -28,22 +28,35 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def runs(tmp_path: Path, data: Path) -> Iterator[Runs]:
     """Runs of this test, in an environment that reaches nothing outside."""
+    made = _runs(tmp_path, data)
+    yield made
+    for process in made.started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="session")
+def undisturbed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """One finished run, `run`, of the majority baseline, which nothing has happened to."""
+    made = _runs(tmp_path_factory.mktemp("undisturbed"), data)
+    done = made.run("run", "--backend", "baseline", "--model", "majority")
+    assert done.code == 0, done.err
+    return made
+
+
+def _runs(folder: Path, data: Path) -> Runs:
     environment = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("HF_", "OPENAI_")) and "proxy" not in name.lower()
     }
     environment |= {
-        "HF_HOME": str(tmp_path / "hf"),
+        "HF_HOME": str(folder / "hf"),
         "OMP_NUM_THREADS": "1",
         "PYTHONUNBUFFERED": "1",
     }
-    made = Runs(output=tmp_path / "results", data=data, environment=environment)
-    yield made
-    for process in made.started:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
+    return Runs(output=folder / "results", data=data, environment=environment)
 
 
 @pytest.fixture

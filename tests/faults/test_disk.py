@@ -6,12 +6,12 @@ import json
 import os
 import random
 import resource
+import shutil
 import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 from breaking import Runs, ended, kill, remount
@@ -23,18 +23,18 @@ ROWS = 48
 BASELINE = ("--backend", "baseline", "--model", "majority")
 
 
-def undisturbed(runs: Runs) -> dict[str, Any]:
-    """What a run leaves that nothing has happened to."""
-    assert runs.run("undisturbed", *BASELINE).code == 0
-    return runs.kept("undisturbed")
+def begin_finished(runs: Runs, undisturbed: Runs) -> Path:
+    """A copy of the undisturbed run, to be damaged."""
+    runs.output.mkdir(exist_ok=True)
+    return Path(shutil.copytree(undisturbed.output / "run", runs.output / "run"))
 
 
-def recovers(runs: Runs, before: list[str], name: str = "run") -> None:
+def recovers(runs: Runs, before: list[str], undisturbed: Runs) -> None:
     """A second run keeps what was there and completes."""
-    done = runs.run(name, *BASELINE)
+    done = runs.run("run", *BASELINE)
     assert done.code == 0, done.err
-    assert runs.ids(name)[: len(before)] == before
-    assert runs.kept(name) == undisturbed(runs)
+    assert runs.ids("run")[: len(before)] == before
+    assert runs.kept("run") == undisturbed.kept("run")
 
 
 # --- full --------------------------------------------------------------------------------------
@@ -50,7 +50,7 @@ def limit_files(size: int) -> Callable[[], None]:
     return limit
 
 
-def test_a_quota_reached_in_the_middle(runs: Runs) -> None:
+def test_a_quota_reached_in_the_middle(runs: Runs, undisturbed: Runs) -> None:
     stopped = runs.run("run", *BASELINE, preexec_fn=limit_files(12_000))
     assert stopped.code == 2
     assert "predictions.jsonl" in stopped.complaint
@@ -58,11 +58,13 @@ def test_a_quota_reached_in_the_middle(runs: Runs) -> None:
     before = runs.ids("run")
     assert 0 < len(before) < ROWS
     assert not (runs.output / "run" / "results.json").exists()
-    recovers(runs, before)
+    recovers(runs, before, undisturbed)
 
 
 @pytest.mark.slow
-def test_a_full_disk_in_the_middle(runs: Runs, small_disk: Callable[[int], Path]) -> None:
+def test_a_full_disk_in_the_middle(
+    runs: Runs, undisturbed: Runs, small_disk: Callable[[int], Path]
+) -> None:
     runs.output = small_disk(24)
     stopped = runs.run("run", *BASELINE)
     assert stopped.code == 2
@@ -71,16 +73,15 @@ def test_a_full_disk_in_the_middle(runs: Runs, small_disk: Callable[[int], Path]
     before = runs.ids("run")
     assert 0 < len(before) < ROWS
     remount(runs.output, "size=4096k")
-    recovers(runs, before)
+    recovers(runs, before, undisturbed)
 
 
 @pytest.mark.slow
 def test_a_disk_that_fills_up_while_scores_are_written(
-    runs: Runs, small_disk: Callable[[int], Path]
+    runs: Runs, undisturbed: Runs, small_disk: Callable[[int], Path]
 ) -> None:
     runs.output = small_disk(4096)
-    assert runs.run("run", *BASELINE).code == 0
-    folder = runs.output / "run"
+    folder = begin_finished(runs, undisturbed)
     predictions = (folder / "predictions.jsonl").stat().st_size
     for name in ("results.json", "samples.jsonl", "stats.npz"):
         (folder / name).unlink()
@@ -92,13 +93,13 @@ def test_a_disk_that_fills_up_while_scores_are_written(
     assert not (folder / "results.json").exists()  # never half a file
     assert runs.ids("run") == before
     remount(runs.output, "size=4096k")
-    recovers(runs, before)
+    recovers(runs, before, undisturbed)
     assert not [path.name for path in folder.iterdir() if path.name.startswith(".results")]
 
 
 @pytest.mark.slow
 def test_a_disk_that_someone_else_fills_up_meanwhile(
-    runs: Runs, small_disk: Callable[[int], Path]
+    runs: Runs, undisturbed: Runs, small_disk: Callable[[int], Path]
 ) -> None:
     runs.output = small_disk(4096)
     process = runs.start("run", *BASELINE, "--engine-arg", "delay_ms=100")
@@ -113,18 +114,20 @@ def test_a_disk_that_someone_else_fills_up_meanwhile(
     before = runs.ids("run")
     assert 5 <= len(before) < ROWS
     filler.unlink()
-    recovers(runs, before)
+    recovers(runs, before, undisturbed)
 
 
 # --- not to be written ---------------------------------------------------------------------------
 
 
-def test_a_file_system_that_may_only_be_read(runs: Runs, small_disk: Callable[[int], Path]) -> None:
+def test_a_file_system_that_may_only_be_read(
+    runs: Runs, undisturbed: Runs, small_disk: Callable[[int], Path]
+) -> None:
     runs.output = small_disk(4096)
-    assert runs.run("run", *BASELINE, "--limit", "2").code == 0
+    begin_finished(runs, undisturbed)
     remount(runs.output, "ro")
     for name in ("run", "new"):
-        stopped = runs.run(name, *BASELINE, "--limit", "2")
+        stopped = runs.run(name, *BASELINE)
         assert stopped.code == 2
         assert "Read-only" in stopped.complaint
         assert "--output" in stopped.complaint
@@ -150,10 +153,11 @@ def test_an_output_that_is_a_file(runs: Runs) -> None:
 
 
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
-def test_flipped_bits_are_detected_named_and_redone(runs: Runs, seed: int) -> None:
-    expected = undisturbed(runs)
+def test_flipped_bits_are_detected_named_and_redone(
+    runs: Runs, undisturbed: Runs, seed: int
+) -> None:
     draw = random.Random(seed)
-    path = runs.output / "undisturbed" / "predictions.jsonl"
+    path = begin_finished(runs, undisturbed) / "predictions.jsonl"
     raw = bytearray(path.read_bytes())
     starts = [0, *(at + 1 for at, byte in enumerate(raw) if byte == 10)][:-1]
     hit = sorted(draw.sample(range(len(starts)), 3))
@@ -164,28 +168,27 @@ def test_flipped_bits_are_detected_named_and_redone(runs: Runs, seed: int) -> No
         raw[at] ^= 1 << draw.randrange(7)
     path.write_bytes(raw)
     (path.parent / "results.json").unlink()
-    done = runs.run("undisturbed", *BASELINE)
+    done = runs.run("run", *BASELINE)
     assert done.code == 0
     assert "predictions.jsonl: 3 damaged line(s) will be asked again" in done.err
     for line in hit:
         assert f"line {line + 1}: " in done.err
     assert f"{ROWS - 3} of {ROWS} samples are already there" in done.err
-    assert runs.kept("undisturbed") == expected
+    assert runs.kept("run") == undisturbed.kept("run")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("cut", [1, 30, 2_000])
-def test_a_truncated_file_is_redone_from_the_cut(runs: Runs, cut: int) -> None:
-    expected = undisturbed(runs)
-    path = runs.output / "undisturbed" / "predictions.jsonl"
+def test_a_truncated_file_is_redone_from_the_cut(runs: Runs, undisturbed: Runs, cut: int) -> None:
+    path = begin_finished(runs, undisturbed) / "predictions.jsonl"
     raw = path.read_bytes()[:-cut]
     path.write_bytes(raw)
     # A line that only lost its line break is whole.
     whole = raw.count(b"\n") + (cut == 1)
-    done = runs.run("undisturbed", *BASELINE)
+    done = runs.run("run", *BASELINE)
     assert done.code == 0
     assert f"{whole} of {ROWS} samples are already there" in done.err
-    assert runs.kept("undisturbed") == expected
+    assert runs.kept("run") == undisturbed.kept("run")
 
 
 @pytest.mark.slow
@@ -200,22 +203,24 @@ def test_a_truncated_file_is_redone_from_the_cut(runs: Runs, cut: int) -> None:
         ("stats.npz", b"PK\x03\x04 not a zip"),
     ],
 )
-def test_files_full_of_rubbish_are_made_again(runs: Runs, name: str, damage: bytes) -> None:
-    expected = undisturbed(runs)
-    (runs.output / "undisturbed" / name).write_bytes(damage)
-    done = runs.run("undisturbed", *BASELINE)
+def test_files_full_of_rubbish_are_made_again(
+    runs: Runs, undisturbed: Runs, name: str, damage: bytes
+) -> None:
+    (begin_finished(runs, undisturbed) / name).write_bytes(damage)
+    done = runs.run("run", *BASELINE)
     assert done.code == 0, done.err
-    assert runs.kept("undisturbed") == expected
+    assert runs.kept("run") == undisturbed.kept("run")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"\xff\xfe", b"null"])
-def test_a_damaged_manifest_is_named_and_nothing_is_overwritten(runs: Runs, damage: bytes) -> None:
-    undisturbed(runs)
-    path = runs.output / "undisturbed" / "manifest.json"
+def test_a_damaged_manifest_is_named_and_nothing_is_overwritten(
+    runs: Runs, undisturbed: Runs, damage: bytes
+) -> None:
+    path = begin_finished(runs, undisturbed) / "manifest.json"
     before = path.with_name("predictions.jsonl").read_bytes()
     path.write_bytes(damage)
-    stopped = runs.run("undisturbed", *BASELINE)
+    stopped = runs.run("run", *BASELINE)
     assert stopped.code == 2, stopped.err
     assert "manifest" in stopped.complaint
     assert path.with_name("predictions.jsonl").read_bytes() == before
@@ -267,8 +272,7 @@ def test_a_stored_line_reads_back() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shift", [-50 * 365 * 86_400, 50 * 365 * 86_400])
-def test_clocks_that_jump_between_two_starts(runs: Runs, shift: int) -> None:
-    expected = undisturbed(runs)
+def test_clocks_that_jump_between_two_starts(runs: Runs, undisturbed: Runs, shift: int) -> None:
     process = runs.start("run", *BASELINE, "--engine-arg", "delay_ms=20")
     runs.wait_for(process, "run", 9)
     kill(process)
@@ -283,7 +287,7 @@ def test_clocks_that_jump_between_two_starts(runs: Runs, shift: int) -> None:
     done = runs.run("run", *BASELINE)
     assert done.code == 0
     assert runs.ids("run")[: len(before)] == before
-    assert runs.kept("run") == expected
+    assert runs.kept("run") == undisturbed.kept("run")
     timing = runs.results("run")["timing"]
     assert all(value >= 0 for value in timing.values())
 
