@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from medinst_eval.parsers import clean, closed
+from medinst_eval.parsers import clean, closed, deciding
 from medinst_eval.types import ParseContext, ParsedAnswer
 
 _LETTERED = re.compile(r"(?:^|(?<=\s))\(?([A-J])[.):]\s+")
@@ -64,7 +64,7 @@ def parse(text: str, context: ParseContext) -> ParsedAnswer:
     index = _sign(clean.strip_prefix(prepared), vocabulary)
     note = ""
     if index is None:
-        index, note = closed.decide(vocabulary, prepared)
+        index, note = deciding.decide(vocabulary, prepared)
     if index is None and note.startswith("names none"):
         index = _part_of_one(clean.strip_wrapping(clean.strip_prefix(prepared)), options)
     if index is None:

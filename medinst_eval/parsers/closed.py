@@ -1,10 +1,10 @@
-"""Finds the members of a closed set (labels, options) in an answer; shared by label and choice."""
+"""Finds the members of a closed set (labels, options) in a text."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Literal
 
@@ -16,66 +16,36 @@ WEAK = frozenset({"yes", "no", "maybe", "none", "not", "true", "false", "a", "i"
 _SYMBOLS = "<>≤≥±%=↑↓+"
 _TOKEN = re.compile(rf"\w+|[{_SYMBOLS}]|(?<![\w])-(?=\d)")
 _ARTICLE = r"(?:(?:the|an?)\s{1,3})?"
-_SPACE = re.compile(r"[\s\"'(\[{:=*_>-]{0,12}")
+SPACE = re.compile(r"[\s\"'(\[{:=*_>-]{0,12}")
 _FILLER = re.compile(
     r"(?:(?:option|choice|letter|answer|label|number|that|the|most likely|likely|probably|clearly"
     r"|indeed|definitely|therefore|thus|correct|claim|evidence|text|it|is|to be)\b[\s\"'(:\[]{1,4})"
     r"{0,4}",
     re.IGNORECASE,
 )
-_FIELD = re.compile(
-    r"[\"']?\b(?:final_?answer|answer_?choice|answer_?letter|answer_?label|answer_?text|answer"
-    r"|predicted_?label|label|prediction|predicted|classification|class|category|verdict|choice"
-    r"|selected_?option|correct_?option|correct_?answer|option|relationship|relation|stance|result"
-    r"|response|output)[\"']\s{0,8}:\s{0,8}",
-    re.IGNORECASE,
-)
-_FINAL = re.compile(
-    r"\\boxed\s?\{(?:\\text\s?\{)?|\bfinal[ _](?:answer|label|verdict|classification|choice)\b"
-    r"[*_\"')]{0,4}\s{0,3}(?:is\b|:|=|-)?[*_]{0,3}",
-    re.IGNORECASE,
-)
-_MARK = re.compile(
-    r"\b(?:answers?|answer[_ ](?:choice|label|letter|option)|label|classification|verdict"
-    r"|conclusion|prediction|decision|stance|relationship"
-    r"|(?:correct|best|right|appropriate|likely) (?:option|choice|diagnosis|label|answer choice))\b"
-    r"(?:\s{1,3}(?:here|to (?:the|this) question))?[*_\"')]{0,4}\s{0,3}"
-    r"(?:(?:is|would be|should be|must be|was|are)\b|:|=|->|→)[*_]{0,3}",
-    re.IGNORECASE,
-)
-_CHOSEN = re.compile(
-    r"\b(?:options?|choices?|answers?|letter|label|(?:i|i'd|i'll|i would|i will|we|we would|would"
-    r"|will|to) (?:choose|select|pick|go with|answer|say|conclude|classify (?:it|this) as))\b"
-    r"(?:\s{1,3}(?:choice|option|label|letter))?[*_\"')]{0,4}\s{0,3}(?::|=|->|→)?[*_]{0,3}",
-    re.IGNORECASE,
-)
 _NEGATION = re.compile(
     r"(?:\b(?:not|no|never|neither|nor|without|cannot|unlikely|hardly|rather than|instead of"
-    r"|fails? to|failed to|except|excluding|unable to|opposed to|eliminat\w{1,4}|exclud\w{1,4}"
-    r"|rules? out|ruled out)|n't)\b(?:\W{1,3}(?!so\b|therefore\b|thus\b|hence\b)\w{1,30}){0,4}"
+    r"|fails? to|failed to|except|excluding|unable to|opposed to|whether|unclear|impossible"
+    r"|uncertain|eliminat\w{1,4}|exclud\w{1,4}|rules? out|ruled out)|n't)\b(?:\W{1,3}(?!so\b|therefore\b|thus\b|hence\b)\w{1,30}){0,4}"
     r"\W{0,3}$",
     re.IGNORECASE,
 )
 _DENIED = re.compile(
     r"\W{0,3}(?:(?:the|this|that|claim|option|answer|text|evidence)\W{1,3}){0,2}"
-    r"(?:(?:is|are|was|were|would be|can be|does|seems?)\b)?\W{0,2}(?:also\s)?"
-    r"(?:not\b|n't\b|isn't\b|incorrect|wrong|ruled out|excluded|false\b|unlikely|less likely)",
+    r"(?:(?:is|are|was|were|would be|can be|does|did|do|could|can|seems?)(?:\b|(?=n't))\W{0,2}"
+    r"(?:not\b|n't\b)|(?:(?:is|are|was|were|would be|can be|seems?)\b)?\W{0,2}(?:also\s)?"
+    r"(?:incorrect|wrong|ruled out|excluded|false\b|unlikely|less likely))",
     re.IGNORECASE,
 )
-_ALONE = re.compile(r"[\"'*_)\]]{0,3}\s{0,2}(?:[.,;:!)\]}\"'*]|[\n]|$|-\s)")
+ALONE = re.compile(r"[\"'*_)\]]{0,3}\s{0,2}(?:[.,;:!)\]}\"'*]|[\n]|$|-\s)")
 _OPENED = re.compile(r"[\"'*(\[{:]\s{0,2}$|(?:^|\n)[\s>*_-]{0,6}$")
 _ALSO = re.compile(r"\W{0,3}\s{0,2}(?:or|and|and/or|/|&|,|vs\.?|versus)\s{0,2}", re.IGNORECASE)
 _LETTER = re.compile(r"\(?\[?([A-Za-z])(?![\w'])")
 _NUMBER = re.compile(r"\(?\[?(\d{1,2})(?![\w%/]|[.,]\d)")
-_LETTER_END = re.compile(r"[\])}\"'*_]{0,4}\s{0,2}(?:[).:,;\]}\"'*\n]|$|-\s)")
+LETTER_END = re.compile(r"[\])}\"'*_]{0,4}\s{0,2}(?:[).:,;\]}\"'*\n]|$|-\s)")
 _LETTER_WORDS = re.compile(
     r"[\])}\"'*_]{0,4}\s{1,3}(?:because|since|as|is|for|due|and|or|with|\()\b", re.IGNORECASE
 )
-
-
-_VALUE = re.compile(r"[^\"\n]{1,1000}")
-_MEMBER = 2000
-"""Longest text that is compared with the members as a whole."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,6 +56,8 @@ class Hit:
     start: int
     end: int
     kind: Literal["text", "letter", "number"] = "text"
+    closed: bool = False
+    """The letter or number is followed by a sign that ends it, as in `B)`."""
 
 
 class Conflict(Exception):  # noqa: N818 - a signal inside this room, never seen outside
@@ -124,21 +96,21 @@ class Vocabulary:
         Raises:
             Conflict: A second member is named beside it.
         """
-        position = _end(_SPACE, text, position)
+        position = end_of(SPACE, text, position)
         if filler:
-            position = _end(_FILLER, text, position)
-            position = _end(_SPACE, text, position)
+            position = end_of(_FILLER, text, position)
+            position = end_of(SPACE, text, position)
         by_text = self._text_at(text, position)
         by_sign = None if by_text else self._sign_at(text, position)
         hit = by_text or by_sign
         if hit is None:
             return None
         if by_sign is not None:
-            spelt = self._text_at(text, _end(_SEPARATOR, text, by_sign.end))
+            spelt = self._text_at(text, end_of(_SEPARATOR, text, by_sign.end))
             if spelt is not None:
                 if spelt.index != by_sign.index:
                     raise Conflict
-                hit = spelt
+                hit = replace(by_sign, end=spelt.end)
         self._refuse_second(text, hit)
         return hit
 
@@ -146,7 +118,7 @@ class Vocabulary:
         also = _ALSO.match(text, hit.end)
         if not also:
             return
-        start = _end(_SPACE, text, also.end())
+        start = end_of(SPACE, text, also.end())
         second = self._text_at(text, start)
         if second is None and hit.kind != "text":
             second = self._sign_at(text, start)
@@ -154,7 +126,7 @@ class Vocabulary:
             raise Conflict
 
     def _text_at(self, text: str, position: int) -> Hit | None:
-        for start in (position, _end(_ARTICLES, text, position)):
+        for start in (position, end_of(_ARTICLES, text, position)):
             match = self.pattern.match(text, start)
             if match:
                 return self._hit(match)
@@ -164,22 +136,35 @@ class Vocabulary:
         if self.letters:
             match = _LETTER.match(text, position)
             if match and (index := ord(match[1].upper()) - ord("A")) < len(self.names):
-                closed = _LETTER_END.match(text, match.end())
+                closed = LETTER_END.match(text, match.end())
                 upper = match[1].isupper()
                 follows = upper and (match[1] != "A" or _LETTER_WORDS.match(text, match.end()))
                 if closed or follows:
-                    return Hit(index=index, start=position, end=match.end(), kind="letter")
+                    return Hit(
+                        index=index,
+                        start=position,
+                        end=match.end(),
+                        kind="letter",
+                        closed=closed is not None,
+                    )
         if self.numbers:
             match = _NUMBER.match(text, position)
             if match and 1 <= int(match[1]) <= len(self.names):
-                return Hit(index=int(match[1]) - 1, start=position, end=match.end(), kind="number")
+                ended = LETTER_END.match(text, match.end()) is not None
+                return Hit(
+                    index=int(match[1]) - 1,
+                    start=position,
+                    end=match.end(),
+                    kind="number",
+                    closed=ended,
+                )
         return None
 
     def _hit(self, match: re.Match[str]) -> Hit:
         return Hit(index=self.owners[match.lastgroup or ""], start=match.start(), end=match.end())
 
     def _stands_alone(self, text: str, hit: Hit) -> bool:
-        if _ALONE.match(text, hit.end) is None:
+        if ALONE.match(text, hit.end) is None:
             return self.names[hit.index].casefold() == "yes" and not text[: hit.start].strip()
         opened = _OPENED.search(text, max(0, hit.start - 8), hit.start) is not None
         return opened or re.match(r"[\s.,;:!\"'*)]", text[hit.end : hit.end + 1] or " ") is not None
@@ -271,112 +256,6 @@ def negated(text: str, hit: Hit) -> bool:
     return _DENIED.match(text, hit.end) is not None
 
 
-def _end(pattern: re.Pattern[str], text: str, position: int) -> int:
+def end_of(pattern: re.Pattern[str], text: str, position: int) -> int:
     match = pattern.match(text, position)
     return match.end() if match else position
-
-
-def decide(vocabulary: Vocabulary, text: str) -> tuple[int | None, str]:
-    """The one member that a cleaned answer names, or None and the reason.
-
-    Looked for in this order, the first that names a member decides: the whole text; a field such
-    as `"answer_choice":`; "final answer" or a box; "the answer is", the start and the last line
-    together; the only member in the text. Two members in the deciding place: none.
-    """
-    index = _whole(vocabulary, text)
-    if index is not None:
-        return index, ""
-    text = plain(text)
-    try:
-        for tier in (_fields, _finals, _marks, _chosen):
-            found, settled = tier(vocabulary, text)
-            if len(found) == 1:
-                return found.pop(), ""
-            if found:
-                return None, "names more than one answer"
-            if settled:
-                return None, "the answer given is none of the possible ones"
-    except Conflict:
-        return None, "names more than one answer"
-    return _only(vocabulary, text)
-
-
-def _whole(vocabulary: Vocabulary, text: str) -> int | None:
-    return vocabulary.exact.get(fold(text)) if len(text) <= _MEMBER else None
-
-
-def _fields(vocabulary: Vocabulary, text: str) -> tuple[set[int], bool]:
-    found: set[int] = set()
-    settled = False
-    for match in _FIELD.finditer(text):
-        start = _end(_SPACE, text, match.end())
-        value = _VALUE.match(text, start)
-        body = value[0] if value else ""
-        if not body or "{" in text[match.end() : start]:
-            continue
-        settled = True
-        index = _whole(vocabulary, body)
-        if index is None:
-            hit = vocabulary.at(body, 0, filler=False)
-            index = hit.index if hit and not negated(body, hit) else _only(vocabulary, body)[0]
-        if index is not None:
-            found.add(index)
-    return found, settled
-
-
-def _finals(vocabulary: Vocabulary, text: str) -> tuple[set[int], bool]:
-    return _after(vocabulary, text, _FINAL), False
-
-
-def _marks(vocabulary: Vocabulary, text: str) -> tuple[set[int], bool]:
-    found = _after(vocabulary, text, _MARK)
-    head = vocabulary.at(text, 0, filler=False)
-    if head is not None and _leads(vocabulary, text, head):
-        found.add(head.index)
-    last = text.rstrip().rpartition("\n")[2]
-    index = _whole(vocabulary, last)
-    if index is not None:
-        found.add(index)
-    return found, False
-
-
-def _chosen(vocabulary: Vocabulary, text: str) -> tuple[set[int], bool]:
-    return _after(vocabulary, text, _CHOSEN), False
-
-
-def _after(vocabulary: Vocabulary, text: str, pattern: re.Pattern[str]) -> set[int]:
-    found: set[int] = set()
-    for match in pattern.finditer(text):
-        hit = vocabulary.at(text, match.end())
-        if hit is None or negated(text, hit):
-            continue
-        if hit.index in vocabulary.weak and hit.kind == "text" and not _ALONE.match(text, hit.end):
-            continue
-        found.add(hit.index)
-    return found
-
-
-def _leads(vocabulary: Vocabulary, text: str, hit: Hit) -> bool:
-    """Whether a hit at the start of the text is meant as the answer."""
-    if hit.kind == "text":
-        return _ALONE.match(text, hit.end) is not None or vocabulary.names[hit.index] == "yes"
-    if _LETTER_END.match(text, hit.end) is None:
-        return False
-    # "A. … B. …": the options told over, not chosen.
-    following = chr(ord("A") + hit.index + 1) if hit.kind == "letter" else str(hit.index + 2)
-    return re.search(rf"(?:^|\s)\(?{following}[).:]\s", text) is None
-
-
-def _only(vocabulary: Vocabulary, text: str) -> tuple[int | None, str]:
-    found: set[int] = set()
-    denied = False
-    for hit in vocabulary.scan(text):
-        denied = denied or negated(text, hit)
-        found.add(hit.index)
-    if len(found) > 1:
-        return None, "names more than one answer"
-    if not found:
-        return None, "names none of the possible answers"
-    if denied:
-        return None, "names an answer only to deny it, or says it in doubt"
-    return found.pop(), ""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from medinst_eval.parsers import clean, closed
+from medinst_eval.parsers import clean, closed, deciding
+from medinst_eval.parsers.choice import options_from_input
 from medinst_eval.types import ParseContext, ParsedAnswer
 
 SYNONYMS: dict[str, tuple[str, ...]] = {
@@ -44,6 +45,9 @@ _NONE = re.compile(
 )
 
 
+_NOT = re.compile(r"\b(?:not|no|neither|nor|without|never|cannot)\b|n't\b", re.IGNORECASE)
+
+
 def parse(text: str, context: ParseContext) -> ParsedAnswer:
     """Read one label of a closed set, in whatever dress.
 
@@ -59,8 +63,8 @@ def parse(text: str, context: ParseContext) -> ParsedAnswer:
     if not context.labels:
         bare = clean.strip_wrapping(clean.strip_prefix(clean.prepare(text, context)))
         return _given(bare.rstrip("."))
-    vocabulary = _vocabulary(context.labels)
-    index, note = closed.decide(vocabulary, clean.prepare(text, context))
+    vocabulary = _vocabulary(_in_asked_order(context), letters=_asked(context))
+    index, note = deciding.decide(vocabulary, clean.prepare(text, context))
     if index is None:
         return ParsedAnswer(status="unparsed", note=note)
     return ParsedAnswer(status="ok", value=vocabulary.names[index])
@@ -80,7 +84,7 @@ def parse_labels(text: str, context: ParseContext) -> ParsedAnswer:
     if not text.strip():
         return ParsedAnswer(status="empty")
     strict = _listed(text, context.labels)
-    if strict is not None:
+    if strict is not None and not _contradicts_itself(strict):
         return ParsedAnswer(status="ok", value=strict)
     if len(text) > clean.LONGEST:
         return ParsedAnswer(status="unparsed", note=clean.TOO_LONG)
@@ -92,7 +96,7 @@ def parse_labels(text: str, context: ParseContext) -> ParsedAnswer:
     if _says_none(bare):
         return ParsedAnswer(status="ok", value=(none,) if none else ())
     found, unknown, other = _segments(bare, vocabulary)
-    if not found:
+    if not found or any(_NOT.search(piece) for piece in (*unknown, *other)):
         found, note = _prose(bare, vocabulary)
         if note:
             return ParsedAnswer(status="unparsed", note=note)
@@ -106,6 +110,20 @@ def parse_labels_gold(text: str, context: ParseContext) -> ParsedAnswer:
     if listed is None:
         listed = tuple(part.strip() for part in text.split(", ") if part.strip())
     return ParsedAnswer(status="ok", value=listed)
+
+
+def _asked(context: ParseContext) -> bool:
+    """Whether the input offers the labels as options, so that they may be called A, B, C."""
+    options = context.options or options_from_input(context.input)
+    return {option.casefold() for option in options} == {name.casefold() for name in context.labels}
+
+
+def _in_asked_order(context: ParseContext) -> tuple[str, ...]:
+    if not _asked(context):
+        return context.labels
+    spelled = {label.casefold(): label for label in context.labels}
+    options = context.options or options_from_input(context.input)
+    return tuple(spelled[option.casefold()] for option in options)
 
 
 def _given(text: str) -> ParsedAnswer:
@@ -131,7 +149,7 @@ def _open_labels(text: str) -> ParsedAnswer:
 
 
 def _bare_segment(segment: str) -> str:
-    segment = segment[closed._end(_BULLET, segment, 0) :]
+    segment = segment[closed.end_of(_BULLET, segment, 0) :]
     return segment.strip(" \t\"'“”‘’*_`[]{}().:#")
 
 
@@ -189,11 +207,15 @@ def _prose(text: str, vocabulary: closed.Vocabulary) -> tuple[list[int], str]:
     return found, "" if found else "names none of the possible labels"
 
 
+def _contradicts_itself(labels: tuple[str, ...]) -> bool:
+    return len(set(labels)) > 1 and any(label.casefold() == "none" for label in labels)
+
+
 def _settle(
     names: list[str], none: str | None, unknown: list[str], other: list[str]
 ) -> ParsedAnswer:
     kept = tuple(dict.fromkeys(names))
-    if none in kept and len(kept) > 1:
+    if _contradicts_itself(kept):
         return ParsedAnswer(status="unparsed", note="says none and names labels")
     dropped = [piece for piece in unknown if piece]
     note = f"unknown labels dropped: {', '.join(dropped[:5])}" if dropped and not other else ""
@@ -211,7 +233,7 @@ def _key(text: str) -> str:
 
 
 @lru_cache(maxsize=256)
-def _vocabulary(labels: tuple[str, ...]) -> closed.Vocabulary:
+def _vocabulary(labels: tuple[str, ...], *, letters: bool) -> closed.Vocabulary:
     surfaces: list[tuple[str, int]] = []
     taken = {label.casefold() for label in labels}
     stems = [_stem(label) for label in labels]
@@ -226,7 +248,7 @@ def _vocabulary(labels: tuple[str, ...]) -> closed.Vocabulary:
             for name in extra
             if name.casefold() not in taken and not any(_stem(name) == other for other in stems)
         ]
-    return closed.build(labels, surfaces)
+    return closed.build(labels, surfaces, letters=letters)
 
 
 @lru_cache(maxsize=256)

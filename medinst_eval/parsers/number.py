@@ -12,9 +12,15 @@ _DIGITS = r"(?<![\w.])[-+]?\d{1,15}(?:\.\d{1,15})?(?![\w%]|\.\d)"
 _VALUE = re.compile(rf"{_DIGITS}|\b(?:{'|'.join(_WORDS)})\b", re.IGNORECASE)
 _OUT_OF = re.compile(
     rf"({_DIGITS}|\b(?:{'|'.join(_WORDS)})\b)[*_]{{0,3}}\s{{0,3}}(?:/|out of|of)\s{{0,3}}"
-    rf"[*_]{{0,3}}({_DIGITS})",
+    rf"[*_]{{0,3}}({_DIGITS}|\b(?:{'|'.join(_WORDS)})\b)",
     re.IGNORECASE,
 )
+_NAMED = re.compile(
+    rf"\b(?:texts?|sentences?|passages?|statements?|documents?|abstracts?)\s\d{{1,2}}\b"
+    rf"(?:\s(?:and|vs\.?|&)\s\d{{1,2}}\b)?|{_DIGITS}\s(?:indicat|means?\b|represent|denot|being)",
+    re.IGNORECASE,
+)
+"""Numbers that are no score: "Text 1 and 2", "5 indicates …"."""
 _SCALE = re.compile(
     rf"\b(?:on|in|using) (?:a|the|this) (?:\w{{1,20}} ){{0,2}}?(?:scale|range)\b"
     rf"(?:[,:]? (?:of|from|ranging from|between)? ?{_DIGITS}\s{{0,3}}(?:-|to|and)\s{{0,3}}"
@@ -35,7 +41,8 @@ _FINAL = re.compile(
     r"(?:is\b|:|=)?[\s\"'*_(]{0,6}",
     re.IGNORECASE,
 )
-_LEAD_END = re.compile(r"[*_\"')\]]{0,4}\s{0,3}(?:[.:;,(\n)]|-\s|$)")
+_LEAD_END = re.compile(r"[*_\"')\]]{0,4}\s{0,3}(?:[.:;(\n)]|,(?!\d)|-\s|$)")
+_WORD_END = re.compile(r"[*_\"')\]]{0,4}\s{0,3}(?:[.:;,(\n)]|$|out of|/)")
 
 
 def parse(text: str, context: ParseContext) -> ParsedAnswer:
@@ -52,7 +59,7 @@ def parse(text: str, context: ParseContext) -> ParsedAnswer:
     if len(text) > clean.LONGEST:
         return ParsedAnswer(status="unparsed", note=clean.TOO_LONG)
     bare = clean.straighten_quotes(clean.prepare(text, context))
-    bare = _SCALE.sub(" ", bare)
+    bare = _NAMED.sub(" ", _SCALE.sub(" ", bare))
     for reading in (_finals, _marked, _everywhere):
         values = reading(bare, context.scale)
         if len(values) > 1:
@@ -107,7 +114,7 @@ def _at(text: str, position: int, scale: tuple[float, float] | None) -> float | 
         raise LookupError
     fraction = _OUT_OF.match(text, position)
     if fraction:
-        whole = float(fraction[2])
+        whole = _read(fraction[2])
         return _read(fraction[1]) if scale is None or whole == scale[1] else None
     span = _RANGE.match(text, position)
     if span and _read(span[1]) != _read(span[2]):
@@ -159,6 +166,8 @@ def _everywhere(text: str, scale: tuple[float, float] | None) -> set[float | Non
     position = 0
     while match := _VALUE.search(text, position):
         span = _OUT_OF.match(text, match.start()) or _RANGE.match(text, match.start())
-        found.add(_at(text, match.start(), scale))
         position = span.end() if span else match.end()
+        prose = match[0].isalpha() and not _WORD_END.match(text, match.end())
+        if not prose or span:
+            found.add(_at(text, match.start(), scale))
     return found

@@ -76,6 +76,7 @@ def _marks(text: str) -> Split:
     outside: list[str] = []
     thoughts: list[str] = []
     last, inside, found = 0, False, False
+    end = len(text.rstrip())
     for mark in _MARK.finditer(text):
         if mark.lastgroup == "open":
             if inside:
@@ -87,7 +88,7 @@ def _marks(text: str) -> Split:
             inside = False
         else:
             outside.append(text[last : mark.start()])
-            if not text[mark.end() :].strip() and "".join(outside).strip() and found:
+            if mark.end() >= end and found and any(part.strip() for part in outside):
                 # A stray closing mark after the answer.
                 last = len(text)
                 continue
