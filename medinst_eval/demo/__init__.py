@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 DATA = Path(__file__).parent / "data"
+CHECKPOINTS = Path(__file__).parent / "checkpoints"
 TASKS = (
     "NCBI-disease", "BC5CDR", "AnEM", "BioNLP-2009", "BioNLP-2011-GE", "BioNLP-2011-ID",
     "BioNLP-2011-REL", "BioNLP-2013-CG", "BioNLP-2013-GE", "BioNLP-2013-GRO", "BioNLP-2013-PC",
@@ -27,11 +28,9 @@ def data_folder() -> Path:
 
 
 def model_folder(which: Literal["early", "final"] = "final") -> Path:
-    """Folder of the demonstration model: weights, tokenizer, chat template.
+    """Folder of the demonstration model: weights, tokenizer, chat template, `training.json`.
 
     Args:
         which: Checkpoint of its training: `early` is clearly worse than `final`.
     """
-    from medinst_eval.demo.model import seed_made
-
-    return seed_made(which)
+    return CHECKPOINTS / which

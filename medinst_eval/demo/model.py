@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import copy
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
+
+from medinst_eval.files import read_json, write_json
 
 CONTEXT = 2048
 """Longest prompt and answer together, in tokens."""
@@ -104,27 +103,19 @@ def make_model(tokenizer: Any, seed: int = 0) -> Any:
 
 
 def save(model: Any, tokenizer: Any, folder: Path) -> None:
-    """Write a checkpoint as bfloat16 safetensors with its tokenizer."""
+    """Write a checkpoint as bfloat16 safetensors with its tokenizer; the model stays as it is."""
     import torch
 
     copy.deepcopy(model).to(torch.bfloat16).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-
-
-def seed_made(which: str) -> Path:
-    """Folder of an untrained checkpoint in the user's cache, made on first use."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "medinst-eval"
-    folder = cache / f"demo-model-0-{which}"
-    if not folder.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=cache))
-        tokenizer = make_tokenizer()
-        save(make_model(tokenizer, seed=0 if which == "early" else 1), tokenizer, temporary)
-        try:
-            temporary.rename(folder)
-        except OSError:  # another process was faster
-            shutil.rmtree(temporary)
-    return folder
+    # transformers 5 names a class that version 4 does not have; both know this one
+    settings = read_json(folder / "tokenizer_config.json", "tokenizer settings")
+    settings["tokenizer_class"] = "PreTrainedTokenizerFast"
+    for name in ("backend", "is_local", "local_files_only"):
+        settings.pop(name, None)
+    write_json(folder / "tokenizer_config.json", settings)
+    for path in folder.iterdir():  # safetensors writes for the owner alone
+        path.chmod(0o644)
 
 
 def _texts(seed: int, rows: int) -> Iterator[str]:

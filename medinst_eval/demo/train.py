@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,13 +29,13 @@ class Recipe:
     """What fixes the checkpoints, besides the library versions and the machine's rounding."""
 
     seed: int = 1
-    steps: int = 9000
-    early_step: int = 1800
+    steps: int = 2000
+    early_step: int = 500
     """Step of the early checkpoint."""
     tokens_per_step: int = 2048
     """Padded tokens of a batch."""
-    learning_rate: float = 2e-3
-    warmup: int = 200
+    learning_rate: float = 4e-3
+    warmup: int = 60
     weight_decay: float = 0.05
     beta2: float = 0.98
     few_shot: float = 0.3
@@ -47,11 +46,10 @@ class Recipe:
 
 
 def rate(recipe: Recipe, step: int) -> float:
-    """Learning rate at a step: linear warm-up, then a cosine down to a twentieth."""
+    """Learning rate at a step: linear warm-up, then a straight line down to zero."""
     if step < recipe.warmup:
         return recipe.learning_rate * (step + 1) / recipe.warmup
-    done = (step - recipe.warmup) / max(recipe.steps - recipe.warmup, 1)
-    return recipe.learning_rate * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * done)))
+    return recipe.learning_rate * (recipe.steps - step) / (recipe.steps - recipe.warmup)
 
 
 def training_row(name: str, rng: Random) -> Row:
@@ -104,34 +102,33 @@ def batches(recipe: Recipe, tokenizer: Any) -> Iterator[list[tuple[list[int], li
         yield from made
 
 
-def train(recipe: Recipe, output: Path, resume_steps: int | None = None) -> None:
+def train(recipe: Recipe, output: Path, stop: int | None = None) -> None:
     """Train, write `early/`, `final/` and `training.json` (recipe, losses, data digest).
 
     Args:
         recipe: Settings; the defaults made the shipped checkpoints.
         output: Folder for the checkpoints.
-        resume_steps: Stop after this many steps (for a quick look); None trains to the end.
+        stop: Stop after this many steps (for a quick look); None trains to the end.
     """
     import torch
     from torch.nn import functional
 
+    from medinst_eval.demo.muon import Muon
+
     tokenizer = make_tokenizer(recipe.seed)
     model = make_model(tokenizer, recipe.seed)
-    decayed = [p for p in model.parameters() if p.dim() > 1]
-    plain = [p for p in model.parameters() if p.dim() == 1]
-    optimiser = torch.optim.AdamW(
-        [
-            {"params": decayed, "weight_decay": recipe.weight_decay},
-            {"params": plain, "weight_decay": 0.0},
-        ],
-        betas=(0.9, recipe.beta2),
-    )
+    matrices = [p for n, p in model.named_parameters() if p.dim() == 2 and "embed" not in n]
+    others = [p for p in model.parameters() if all(p is not q for q in matrices)]
+    optimisers = [
+        Muon(matrices, decay=recipe.weight_decay),
+        torch.optim.AdamW(others, betas=(0.9, recipe.beta2), weight_decay=0.0),
+    ]
     digest = hashlib.sha256()
     record: list[dict[str, float]] = []
     started, rows, tokens, mean = time.monotonic(), 0, 0, 0.0
-    stop = resume_steps or recipe.steps
+    stop = stop or recipe.steps
     for step, batch in enumerate(batches(recipe, tokenizer)):
-        for group in optimiser.param_groups:
+        for group in (group for optimiser in optimisers for group in optimiser.param_groups):
             group["lr"] = rate(recipe, step)
         width = max(len(ids) for ids, _ in batch)
         ids = torch.full((len(batch), width), tokenizer.pad_token_id)
@@ -145,16 +142,18 @@ def train(recipe: Recipe, output: Path, resume_steps: int | None = None) -> None
         loss = functional.cross_entropy(model.lm_head(hidden[asked]), labels[:, 1:][asked])
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
+        for optimiser in optimisers:
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
         rows += sum(line.count(tokenizer.eos_token_id) // 2 for line, _ in batch)
         tokens += sum(len(line) for line, _ in batch)
-        mean = loss.item() if step == 0 else 0.98 * mean + 0.02 * loss.item()
+        mean += loss.item() / 50
         done = step + 1
-        if done % 100 == 0 or done == stop:
+        if done % 50 == 0:
             record.append({"step": done, "loss": round(mean, 4), "rows": rows, "tokens": tokens})
+            mean = 0.0
             seconds = time.monotonic() - started
-            print(json.dumps({**record[-1], "seconds": round(seconds)}), flush=True)
+            print(json.dumps({**record[-1], "wall_seconds": round(seconds)}), flush=True)
         if done == recipe.early_step or done == stop or done % 500 == 0:
             name = {recipe.early_step: "early", recipe.steps: "final"}.get(done, "latest")
             save(model, tokenizer, output / name)
@@ -177,7 +176,7 @@ def _note(
         {
             "recipe": {name: getattr(recipe, name) for name in Recipe.__slots__},
             "data_sha256": digest.hexdigest(),
-            "seconds": round(seconds),
+            "wall_seconds": round(seconds),
             "python": platform.python_version(),
             "torch": torch.__version__,
             "transformers": transformers.__version__,
