@@ -59,7 +59,7 @@ def entry(name: str, scores: dict[str, Any], **options: Any) -> Entry:
 
 def column(board: Board, name: str) -> dict[str, Any]:
     place = [e.name for e in board.entries].index(name)
-    lines = [*board.lines, *([board.average] if board.average else [])]
+    lines = [*board.lines, *board.averages]
     return {line.name: line.cells[place] for line in lines}
 
 
@@ -402,6 +402,9 @@ def test_mmlu_runs_are_pooled_like_the_paper(tmp_path: Path) -> None:
     pooled = sum(shares[s] * n for s, n in sizes.items()) / 1089
     score = column(board, "a")["average"].score
     assert score.value == pytest.approx(pooled)
+    assert column(board, "a")["macro average"].score.value == pytest.approx(
+        np.mean(list(shares.values()))
+    )
     assert score.stderr == pytest.approx(0.02 * np.sqrt(sum(n * n for n in sizes.values())) / 1089)
 
 

@@ -17,14 +17,15 @@ ALLOWABLE = {
     "limit": "another --limit, --sample, --shard or sampling seed: the common rows are compared",
     "shots": "another number of demonstrations",
     "layout": "another prompt layout",
-    "prompt": "another layout, system prompt, template arguments or treatment of long prompts",
+    "prompt": "another layout, system prompt, template arguments, treatment of long prompts or "
+    "scoring of choices",
     "sampling": "another temperature, top-p, seed of sampling or token limit",
     "incomplete": "rows without an answer because of engine errors",
     "metrics": "a metric that is signed differently or missing in one run: the task is left out",
 }
 """What `--allow` takes, and what each means."""
 
-_PROMPT_FIELDS = ("system_prompt", "template_args", "overlong")
+_PROMPT_FIELDS = ("system_prompt", "template_args", "overlong", "choice_scoring")
 _SELECTION_FIELDS = ("limit", "sample", "shard")
 
 

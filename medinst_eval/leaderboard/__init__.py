@@ -81,13 +81,13 @@ def leaderboard(
     suite = suite or MEDINST32
     if models != "runs":
         entries += mark_published(_published(suite, options), entries)
-    tests = PairedTests(which=options.metrics) if paired else None
+    tests = PairedTests() if paired else None
     return build(entries, options, order=_order(suite, models), paired=tests)
 
 
 def as_json(board: Board) -> dict[str, Any]:
     """A board for programs; values as in run folders (0 to 1, errors as they are)."""
-    lines = [*board.lines, *([board.average] if board.average is not None else [])]
+    lines = [*board.lines, *board.averages]
     return {
         "schema_version": 1,
         "suite": board.suite,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 from statistics import mean
 from typing import Literal
@@ -60,7 +60,9 @@ class Board:
 
     Attributes:
         conditions: Those in which the models differ, in the order of `CONDITIONS`.
-        average: Mean over the tasks that every model has; None where there is none.
+        average: Mean over the tasks that every model has, over all questions for MMLU-Medicine;
+            None where there is none. Ranks follow it.
+        macro_average: For MMLU-Medicine, the mean over subjects.
         notes: What a reader must know, one sentence each.
     """
 
@@ -69,9 +71,15 @@ class Board:
     entries: tuple[Entry, ...]
     lines: tuple[Line, ...]
     average: Line | None
+    macro_average: Line | None
     summaries: tuple[Summary, ...]
     conditions: tuple[str, ...]
     notes: tuple[str, ...]
+
+    @property
+    def averages(self) -> tuple[Line, ...]:
+        """The averages there are."""
+        return tuple(a for a in (self.average, self.macro_average) if a is not None)
 
 
 def build(
@@ -100,13 +108,15 @@ def build(
     common = [name for name in tasks if all(name in entry.scores for entry in entries)]
     groups = _groups(tasks, common, options.by)
     lines = [_line(entries, *group, options=options, paired=paired) for group in groups]
-    average = _average(entries, tasks, common, options, paired)
+    averages = _averages(entries, tasks, common, options, paired)
+    average = averages[0] if averages else None
     return Board(
         options=options,
         suite=suites.pop(),
         entries=tuple(entries),
         lines=tuple(lines),
         average=average,
+        macro_average=averages[1] if len(averages) > 1 else None,
         summaries=_summaries(entries, tasks, common, average, options),
         conditions=varying(entries),
         notes=tuple(describe(entries, tasks, common)),
@@ -202,34 +212,35 @@ def _mean_score(entry: Entry, tasks: Sequence[str]) -> Score | None:
 # -- averages -----------------------------------------------------------------------------------
 
 
-def _average(
+def _averages(
     entries: Sequence[Entry],
     tasks: Mapping[str, TaskInfo],
     common: Sequence[str],
     options: BoardOptions,
     paired: PairedP | None,
-) -> Line | None:
-    """The mean over common tasks; over all questions for MMLU, as in the paper."""
+) -> list[Line]:
+    """The mean over common tasks; for MMLU before it that over all questions, as in the paper."""
     members = [tasks[name] for name in common if tasks[name].averaged]
     used = [info for info in members if info.higher_is_better]
     if not used:
-        return None
+        return []
     line = _line(entries, "average", "", used, options=options, paired=paired)
     if entries[0].suite != MMLU:
-        return line
+        return [line]
     names = [info.name for info in used]
     scores = [_pooled(entry, names) for entry in entries]
     cells = marked(entries, scores, names, True, options.digits, None)
-    return Line(
+    pooled = Line(
         name="average", group="", metric="accuracy", tasks=tuple(names), higher_is_better=True,
         cells=cells,
     )  # fmt: skip
+    return [pooled, replace(line, name="macro average")]
 
 
 def _pooled(entry: Entry, tasks: Sequence[str]) -> Score | None:
     """Right answers over all questions together."""
     if entry.pooled is not None and len(tasks) == len(entry.scores):
-        return Score(value=entry.pooled)
+        return entry.pooled
     parts = [entry.scores[name] for name in tasks]
     rows = sum(part.rows or 0 for part in parts)
     if not rows:

@@ -72,8 +72,8 @@ class Entry:
     errors: int = 0
     run: FinishedRun | None = None
     suite: str = MEDINST32
-    pooled: float | None = None
-    """The published table's own average over questions."""
+    pooled: Score | None = None
+    """Average over all questions of MMLU-Medicine, as in the paper's table."""
 
 
 def find_runs(paths: Sequence[Path]) -> list[FinishedRun]:
@@ -155,7 +155,7 @@ def _from_mmlu(model: published.PublishedModel) -> Entry:
             for subject, value in model.scores.items()
         },
         suite=MMLU,
-        pooled=model.average,
+        pooled=None if model.average is None else Score(value=model.average),
     )
 
 
@@ -168,6 +168,7 @@ def _from_run(run: FinishedRun, name: str, which: MetricSet) -> Entry:
     scores: dict[str, Score] = {}
     failed = rows = errors = 0
     suite = str(run.results.get("suite") or run.manifest.get("suite") or MEDINST32)
+    which = "standard" if suite == MMLU else which
     for task, record in run.results["tasks"].items():
         rows += int(record.get("n", 0))
         errors += int(record.get("n_errors", 0))
@@ -200,6 +201,7 @@ def _from_run(run: FinishedRun, name: str, which: MetricSet) -> Entry:
         errors=errors,
         run=run,
         suite=suite,
+        pooled=_score(run.results.get("overall", {}).get("pooled") or {}),
     )
 
 

@@ -66,6 +66,8 @@ def notes(board: Board, *, intervals: bool) -> tuple[str, ...]:
         found.append("Best bold, second underlined; equal printed values share a mark.")
     if any(cell.equal for cell in cells):
         found.append(f"{EQUAL} not significantly worse than the best.")
+    if board.macro_average is not None:
+        found.append("Average: over all questions. Macro average: over subjects.")
     if intervals:
         found.append("In brackets: 95 % intervals.")
     return (*found, *board.notes)
@@ -90,9 +92,9 @@ def _by_task(board: Board, intervals: bool) -> Grid:
         rows.append((*(names if tasks else [_name(line.name)]), *_scores(line, board, intervals)))
         group = line.group
     breaks.add(len(rows))
-    if board.average is not None:
-        label = f"average of {len(board.average.tasks)} tasks"
-        cells = _scores(board.average, board, intervals)
+    for average in board.averages:
+        label = f"{average.name} of {len(average.tasks)} tasks"
+        cells = _scores(average, board, intervals)
         rows.append((*_padded(label, len(lead)), *cells))
     for name, show in _SUMMARIES.items():
         values = [show(board, n) for n in _models(board)]
@@ -112,8 +114,7 @@ def _by_model(board: Board, intervals: bool) -> Grid:
     }
     header = [_name("model"), *(_name(name) for name in board.conditions)]
     header += [_name(line.name) for line in board.lines]
-    if board.average is not None:
-        header.append(_name("average"))
+    header += [_name(average.name) for average in board.averages]
     header += [_name(name) for name in summaries]
     columns = [_scores(line, board, intervals) for line in _all_lines(board)]
     rows = []
@@ -137,7 +138,7 @@ def _models(board: Board) -> range:
 
 
 def _all_lines(board: Board) -> list[Line]:
-    return [*board.lines, *([board.average] if board.average is not None else [])]
+    return [*board.lines, *board.averages]
 
 
 def _label(board: Board, number: int) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from medinst_eval import stats
 from medinst_eval.compare import checks, pairing
 from medinst_eval.compare.sides import LoadedRun
-from medinst_eval.leaderboard.entries import Entry, MetricSet
+from medinst_eval.leaderboard.entries import Entry
 from medinst_eval.stats import Permutation
 from medinst_eval.suites import manifest_cards
 from medinst_eval.tasks.card import TaskCard
@@ -22,7 +22,6 @@ class PairedTests:
     these tasks, or None where the two are not runs on the same rows under the same conditions.
     """
 
-    which: MetricSet
     permutations: int = stats.RESAMPLES
     seed: int = 0
     _cards: dict[str, TaskCard] = field(default_factory=dict)
@@ -67,7 +66,7 @@ class PairedTests:
             card, self._load(one), self._load(two), by_content=False, options={}
         )
         metric = pair.metrics.get(one.tasks[task].metric)
-        if differences or metric is None:
+        if metric is None or any(d.field != "metrics" for d in differences):
             return None
         return stats.permutation_test(
             metric.base,
