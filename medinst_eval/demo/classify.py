@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from random import Random
 
 from medinst_eval.demo.grammar import capitalise, draw, draw_fact, lexicon, realise, templates
@@ -105,7 +106,7 @@ def hallmark_row(rng: Random) -> Pair:
     return capitalise(" and ".join(parts)) + " .", ", ".join(labels)
 
 
-def _plain(values: object) -> dict[str, str]:
+def _plain(values: Mapping[str, str]) -> dict[str, str]:
     """Slot texts as the word lists spell them: a capital at the start of a sentence is undone."""
     words = {
         word
@@ -113,7 +114,6 @@ def _plain(values: object) -> dict[str, str]:
         for kind in lexicon()[group].values()
         for word in kind
     }
-    assert isinstance(values, dict)
     return {
         slot: text if text in words or _decapitalise(text) not in words else _decapitalise(text)
         for slot, text in values.items()
