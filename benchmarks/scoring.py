@@ -1,12 +1,13 @@
 """What scoring costs: 15,000 rows of real text, METEOR, BERTScore, and all of it the plain way.
 
     python benchmarks/scoring.py --data FOLDER [--rows 15000] [--resamples 10000]
-        [--parts scoring,plain,meteor,bertscore] [--bertscore-model FOLDER --bertscore-layers N]
+        [--parts scoring,plain,meteor,bertscore] [--threads 1]
+        [--bertscore-model FOLDER --bertscore-layers N]
 
 Rows are a folder's golds in the benchmark's proportions, each answered by a seeded corruption of
-its gold. Every part runs in a process of its own. Times are processor time of one core, which on an
-idle machine is the time one waits and on a busy one still comparable; only BERTScore has all cores
-(or the GPU) and the wall clock.
+its gold. Every part runs in a process of its own on one core, and times are processor time: on an
+idle machine the time one waits, on a busy one still comparable. With --threads above 1, or a GPU,
+BERTScore has all of them and its times are wall clock.
 
     scoring    parsing, all metrics but METEOR and BERTScore, intervals; peak memory
     plain      the same numbers the plain way: rouge-score row by row, scikit-learn and counting
@@ -49,7 +50,7 @@ def main() -> None:
     for part in options.parts.split(","):
         done = subprocess.run(
             [sys.executable, __file__, *sys.argv[1:], "--inside", part],
-            env={**os.environ, **({} if part == "bertscore" else one_thread)},
+            env={**os.environ, **one_thread},
             stdout=subprocess.PIPE,
             check=True,
         )
@@ -68,9 +69,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--parts", default=",".join(PARTS))
     parser.add_argument("--bertscore-model")
     parser.add_argument("--bertscore-layers", type=int)
+    parser.add_argument("--threads", type=int, default=1, help="threads for BERTScore")
     parser.add_argument("--inside", choices=PARTS, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.inside not in (None, "bertscore") and hasattr(os, "sched_setaffinity"):
+    several = options.inside == "bertscore" and options.threads > 1
+    if options.inside and not several and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     return options
 
@@ -329,16 +332,19 @@ def measure_bertscore(options: argparse.Namespace) -> dict[str, float | str]:
         "one call per pair": lambda pairs: [library([pair]) for pair in pairs],
         "one call per pair, model kept": each(scorer.score),
     }
-    device = "cuda" if torch.cuda.is_available() else f"cpu, {torch.get_num_threads()} threads"
+    on_gpu = torch.cuda.is_available()
+    torch.set_num_threads(options.threads)
+    clock = time.perf_counter if on_gpu or options.threads > 1 else time.process_time
+    device = "cuda" if on_gpu else f"cpu, threads: {options.threads}"
     report: dict[str, float | str] = {"device": device}
     for kind, forms in (("paragraphs", ["text"]), ("a few words", ["choice"])):
         pairs = text_pairs(options, forms, 48)
         bertscore(pairs[:1], settings)
-        ours = seconds(partial(bertscore, pairs, settings), time.perf_counter)
+        ours = seconds(partial(bertscore, pairs, settings), clock)
         report[f"{kind}: pairs"] = float(len(pairs))
         report[f"{kind}: one pass, s"] = ours
         for name, work in others.items():
-            taken = seconds(partial(work, pairs), time.perf_counter)
+            taken = seconds(partial(work, pairs), clock)
             report[f"{kind}: bert-score, {name}, s"] = taken
             report[f"{kind}:   times faster than {name}"] = taken / ours
     return report

@@ -31,8 +31,9 @@ def _correlation(
     """Pearson's r of sums; 0 where a column does not vary."""
     spread_x, spread_y = rows * xx - x * x, rows * yy - y * y
     flat = (spread_x <= _FLAT * rows * xx) | (spread_y <= _FLAT * rows * yy)
-    product = np.sqrt(np.where(flat, 1.0, spread_x)) * np.sqrt(np.where(flat, 1.0, spread_y))
-    return np.clip(np.where(flat, 0.0, ratio(rows * xy - x * y, product)), -1.0, 1.0)
+    # The root of the product and not the product of roots: the former gives equal columns 1.0.
+    product = np.sqrt(np.where(flat, 1.0, spread_x * spread_y))
+    return np.clip(np.where(flat, 0.0, (rows * xy - x * y) / product), -1.0, 1.0)
 
 
 class _Correlation(Metric):

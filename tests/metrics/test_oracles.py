@@ -178,6 +178,15 @@ def test_a_constant_column_is_no_correlation_in_any_resample(value: float) -> No
     assert np.all(metric.score(weights @ stats) == 0.0)
 
 
+@given(st.lists(grades, min_size=2, max_size=40), st.sampled_from([(0.0, 5.0), (1.0, 5.0)]))
+def test_equal_columns_correlate_to_the_last_bit(
+    golds: list[float], scale: tuple[float, float]
+) -> None:
+    expected = 0.0 if len(set(golds)) == 1 else 1.0
+    for name in ("pearson", "spearman"):
+        assert score(name, "number", golds, golds, scale=scale) == expected
+
+
 def test_resampled_pearson_is_the_pearson_of_the_resample() -> None:
     rng = np.random.default_rng(2)
     golds, answers = rng.uniform(0, 5, 30), rng.uniform(0, 5, 30)
