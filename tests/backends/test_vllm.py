@@ -58,7 +58,8 @@ def test_arguments_by_default() -> None:
 @pytest.mark.parametrize(
     ("options", "cpu", "expected"),
     [
-        ({}, True, {"dtype": "bfloat16", "enforce_eager": True}),
+        ({}, True, {"dtype": settings.cpu_dtype(), "enforce_eager": True}),
+        ({"dtype": "bfloat16"}, True, {"dtype": "bfloat16"}),
         ({"dtype": "float32"}, True, {"dtype": "float32"}),
         ({"engine_args": {"enforce_eager": False}}, True, {"enforce_eager": False}),
         ({"allow_pickle": True}, False, {"load_format": "auto"}),
