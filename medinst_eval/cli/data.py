@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from medinst_eval.cli import data_check
 from medinst_eval.cli.console import err, out, printable
 
 app = typer.Typer(
@@ -133,5 +132,4 @@ def _readable(size: int) -> str:
     return f"{number:.1f} GB"
 
 
-if importlib.util.find_spec("medinst_eval.cli.data_check") is not None:
-    app.command("check")(importlib.import_module("medinst_eval.cli.data_check").command)
+app.command("check")(data_check.command)
