@@ -70,7 +70,8 @@ class RunFacts:
     n_tasks: int
     absent: tuple[str, ...]
     warnings: tuple[str, ...]
-    settings: tuple[tuple[str, str], ...]
+    settings: dict[str, str]
+    """The manifest and the timing as `a.b.c` -> value."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +137,12 @@ class ReportData:
     charts: dict[str, tuple[ChartRow, ...]]
     """By metric set."""
     reference: Reference
+
+    @property
+    def settings(self) -> list[tuple[str, list[str]]]:
+        """(name, one value per run), in the order of the manifest."""
+        names = dict.fromkeys(name for run in self.runs for name in run.settings)
+        return [(name, [run.settings.get(name, "–") for run in self.runs]) for name in names]
 
     @property
     def sets(self) -> tuple[str, ...]:

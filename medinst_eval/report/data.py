@@ -166,7 +166,7 @@ def _facts(run: Run, letter: str) -> RunFacts:
         n_tasks=len(results["tasks"]),
         absent=tuple(map(str, results.get("absent") or ())),
         warnings=_warnings(results),
-        settings=tuple(_settings(manifest, results)),
+        settings=_settings(manifest, results),
     )
 
 
@@ -177,12 +177,13 @@ def _warnings(results: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(found)
 
 
-_LEFT_OUT = ("data.tasks", "cards", "run", "schema_version")
+# `settings` are the options as given; the other sections hold what came of them.
+_LEFT_OUT = ("data.tasks", "cards", "run", "schema_version", "settings")
 
 
-def _settings(manifest: Mapping[str, Any], results: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The manifest and timing as `a.b.c`, value pairs; nothing that is not set."""
-    flat: list[tuple[str, str]] = []
+def _settings(manifest: Mapping[str, Any], results: Mapping[str, Any]) -> dict[str, str]:
+    """The manifest and timing as `a.b.c` -> value; nothing that is not set."""
+    flat: dict[str, str] = {}
 
     def walk(prefix: str, value: Any) -> None:
         if prefix in _LEFT_OUT or value in (None, "", [], {}):
@@ -191,9 +192,9 @@ def _settings(manifest: Mapping[str, Any], results: Mapping[str, Any]) -> list[t
             for key, inner in value.items():
                 walk(f"{prefix}.{key}" if prefix else str(key), inner)
         elif isinstance(value, list):
-            flat.append((prefix, ", ".join(map(str, value))))
+            flat[prefix] = ", ".join(map(str, value))
         else:
-            flat.append((prefix, f"{value:,}" if type(value) is int else str(value)))
+            flat[prefix] = f"{value:,}" if type(value) is int else str(value)
 
     walk("", dict(manifest))
     walk("timing", dict(results.get("timing") or {}))

@@ -13,6 +13,7 @@ from medinst_eval import numbers
 from medinst_eval.report import svg
 from medinst_eval.report.comparison import ComparisonView
 from medinst_eval.report.content import ReportData, Score, TaskRun, TaskView, headlines
+from medinst_eval.report.labels import metric_label
 from medinst_eval.report.reference import setting
 from medinst_eval.report.samples import MAX_TEXT, pack
 
@@ -99,13 +100,6 @@ def points(value: float, score: Score | None = None) -> str:
     """A score as it is printed: one decimal on the 0 to 100 scale, two for error measures."""
     digits = 2 if score is not None and not score.scaled else 1
     return numbers.points(value, digits, factor=1)
-
-
-def metric_label(name: str) -> str:
-    """`paper_entity_f1` -> `paper entity F1`."""
-    words = {"f1": "F1", "mse": "MSE", "em": "EM", "l": "L", "chrf": "chrF", "rouge": "ROUGE",
-             "meteor": "METEOR", "bertscore": "BERTScore"}  # fmt: skip
-    return " ".join(words.get(word, word) for word in name.split("_"))
 
 
 def headline_name(task: TaskView, which: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from medinst_eval import parsers
 from medinst_eval.report.forms import BRACKETS, MARKED
+from medinst_eval.report.labels import metric_label
 from medinst_eval.report.marks import (
     KINDS,
     Item,
@@ -238,7 +239,7 @@ def pack(view: TaskSamples, *, max_text: int = MAX_TEXT) -> str:
         "marked": view.form in MARKED,
         "graded": view.graded,
         "wrong": "Below the mean" if view.graded else "Wrong",
-        "metric_name": view.score_metric.replace("_", " "),
+        "metric_name": metric_label(view.score_metric),
         "higher": view.higher_is_better,
         "texts": [_cut(text, max_text) for text in texts],
         "rows": rows,

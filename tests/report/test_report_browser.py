@@ -164,7 +164,7 @@ def test_metric_set_switches_chart_and_table(chromium, page_file, run_folder):
         score = results["tasks"]["BIOSSES"]["metrics"]["pearson"]["value"]
         row = page.locator("#tasks-table tbody tr", has_text="BIOSSES")
         assert f"{100 * score:.1f}" in row.inner_text()
-        assert "pearson" in row.inner_text()
+        assert "Pearson" in row.inner_text()
 
 
 def test_published_models_can_be_pointed_out(chromium, page_file):

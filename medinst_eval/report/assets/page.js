@@ -275,38 +275,54 @@
     head.append(title);
     card.append(head);
     if (row.document && !task.marked) card.append(fold("Input", row.document));
-    if (!task.marked) card.append(field("Gold", row.gold));
+    const alone = row.runs.length === 1;
+    if (!task.marked && !alone) card.append(field("Gold", row.gold));
     row.runs.forEach((answer, index) => {
       const block = make("div", "answer-block");
-      const line = make("p", "status-tag");
-      if (letters.length) {
-        line.append(make("span", `key key-${index}`, letters[index].slice(0, 1)), " ");
-      }
-      if (!answer) {
-        line.append("not in this run");
-        block.append(line);
-        card.append(block);
-        return;
-      }
-      const verdict = answer.status === "error" ? STATUS.error : answer.wrong ? task.wrong.toLowerCase() : task.graded ? "at or above the mean" : "right";
-      const score = answer.score === undefined ? "" : `, ${task.metric_name} ${(task.higher ? 100 * answer.score : answer.score).toFixed(task.higher ? 1 : 2)}`;
-      const status = answer.status === "ok" || answer.status === "error" ? "" : `${STATUS[answer.status]}, `;
-      line.append(make("span", answer.wrong || answer.status === "error" ? "bad" : "", `${status}${verdict}`), `${score}${answer.note ? ` (${answer.note})` : ""}`);
-      block.append(line);
-      if (task.marked) {
-        if (row.document) block.append(markedText(row.document, answer, task));
-        block.append(itemList(answer, task));
-        block.append(fold("Gold and output as text", null, [field("Gold", row.gold, "text mono"), field("Output", answer.output ?? "", "text mono")]));
-      } else if (answer.answer && answer.answer !== answer.output) {
-        const pair = make("div", "pair");
-        pair.append(field("Answer", answer.answer), field("Output", answer.output ?? ""));
-        block.append(pair);
-      } else {
-        block.append(field("Output", answer.output ?? ""));
-      }
+      const line = verdictLine(answer, index);
+      (alone ? head : block).append(line);
+      if (answer) block.append(...(task.marked ? markedAnswer(row, answer) : plainAnswer(row, answer, alone)));
       card.append(block);
     });
     return card;
+  }
+
+  function verdictLine(answer, index) {
+    const { task } = view;
+    const line = make("p", "status-tag");
+    if (letters.length) line.append(make("span", `key key-${index}`, letters[index].slice(0, 1)), " ");
+    if (!answer) {
+      line.append("not in this run");
+      return line;
+    }
+    const failed = answer.status === "error";
+    const right = task.graded ? "at or above the mean" : "right";
+    const verdict = failed ? STATUS.error : answer.wrong ? task.wrong.toLowerCase() : right;
+    const status = answer.status === "ok" || failed ? "" : `${STATUS[answer.status]}, `;
+    const factor = task.higher ? 100 : 1;
+    const score = answer.score === undefined ? ""
+      : `, ${task.metric_name} ${(factor * answer.score).toFixed(task.higher ? 1 : 2)}`;
+    line.append(
+      make("span", answer.wrong || failed ? "bad" : "", `${status}${verdict}`),
+      `${score}${answer.note ? ` (${answer.note})` : ""}`,
+    );
+    return line;
+  }
+
+  function markedAnswer(row, answer) {
+    const { task } = view;
+    const parts = row.document ? [markedText(row.document, answer, task)] : [];
+    return [...parts, itemList(answer, task), fold("Gold and output as text", null, [
+      field("Gold", row.gold, "text mono"), field("Output", answer.output ?? "", "text mono"),
+    ])];
+  }
+
+  function plainAnswer(row, answer, withGold) {
+    const pair = make("div", "pair");
+    if (withGold) pair.append(field("Gold", row.gold));
+    if (answer.answer && answer.answer !== answer.output) pair.append(field("Answer", answer.answer));
+    pair.append(field("Output", answer.output ?? ""));
+    return [pair];
   }
 
   function fold(name, text, children) {
