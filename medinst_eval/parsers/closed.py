@@ -26,7 +26,8 @@ _FILLER = re.compile(
 _NEGATION = re.compile(
     r"(?:\b(?:not|no|never|neither|nor|without|cannot|unlikely|hardly|rather than|instead of"
     r"|fails? to|failed to|except|excluding|unable to|opposed to|whether|unclear|impossible"
-    r"|uncertain|eliminat\w{1,4}|exclud\w{1,4}|rules? out|ruled out)|n't)\b(?:\W{1,3}(?!so\b|therefore\b|thus\b|hence\b)\w{1,30}){0,4}"
+    r"|uncertain|eliminat\w{1,4}|exclud\w{1,4}|rules? out|ruled out)|n't)\b"
+    r"(?:\W{1,3}(?!so\b|therefore\b|thus\b|hence\b)\w{1,30}){0,6}"
     r"\W{0,3}$",
     re.IGNORECASE,
 )
@@ -87,7 +88,11 @@ class Vocabulary:
         """All members named by their text, longest first, not overlapping."""
         for match in self.pattern.finditer(text):
             hit = self._hit(match)
-            if hit.index not in self.weak or self._stands_alone(text, hit):
+            if (
+                hit.index not in self.weak
+                or self._stands_alone(text, hit)
+                or self._beside(text, hit) is not None
+            ):
                 yield hit
 
     def at(self, text: str, position: int, *, filler: bool = True) -> Hit | None:
@@ -111,19 +116,20 @@ class Vocabulary:
                 if spelt.index != by_sign.index:
                     raise Conflict
                 hit = replace(by_sign, end=spelt.end)
-        self._refuse_second(text, hit)
+        if self._beside(text, hit) is not None:
+            raise Conflict
         return hit
 
-    def _refuse_second(self, text: str, hit: Hit) -> None:
+    def _beside(self, text: str, hit: Hit) -> Hit | None:
+        """Another member joined to a hit by "or", "and", a comma or a slash."""
         also = _ALSO.match(text, hit.end)
         if not also:
-            return
+            return None
         start = end_of(SPACE, text, also.end())
         second = self._text_at(text, start)
         if second is None and hit.kind != "text":
             second = self._sign_at(text, start)
-        if second is not None and second.index != hit.index:
-            raise Conflict
+        return None if second is None or second.index == hit.index else second
 
     def _text_at(self, text: str, position: int) -> Hit | None:
         for start in (position, end_of(_ARTICLES, text, position)):

@@ -26,14 +26,22 @@ _MARK = re.compile(
     r"(?:(?:is|would be|should be|must be|was|are)\b|:|=|->|→)[*_]{0,3}",
     re.IGNORECASE,
 )
+_AFTER = r"(?:\s{1,3}(?:choice|option|label|letter))?[*_\"')]{0,4}\s{0,3}(?::|=|->|→)?[*_]{0,3}"
 _CHOSEN = re.compile(
-    r"\b(?:options?|choices?|answers?|letter|label|(?:i|i'd|i'll|i would|i will|we|we would|would"
-    r"|will|to) (?:think|believe|choose|select|pick|go with|answer|say|conclude"
-    r"|classify (?:it|this) as))\b"
-    r"(?:\s{1,3}(?:choice|option|label|letter))?[*_\"')]{0,4}\s{0,3}(?::|=|->|→)?[*_]{0,3}",
+    r"\b(?:i|i'd|i'll|i would|i will|we|we would|would|will|to) (?:think|believe|choose|select|pick"
+    rf"|go with|answer|say|conclude|classify (?:it|this) as)\b{_AFTER}",
+    re.IGNORECASE,
+)
+_NAMED = re.compile(rf"\b(?:options?|choices?|answers?|letter|label)\b{_AFTER}", re.IGNORECASE)
+_NONE_FITS = re.compile(
+    r"\bnone of the (?:\w{1,12} ){0,2}(?:options|choices|answers|above|labels)\b"
+    r"|\bnot (?:listed|given|provided|included|among|one of)\b|\bno (?:correct|suitable) ",
     re.IGNORECASE,
 )
 _VALUE = re.compile(r"[^\"\n]{1,1000}")
+_SENTENCE_END = re.compile(r"[.!?][\"')\]]{0,2}\s|\n")
+_SHORT = 200
+"""Characters up to which a text is taken as one statement."""
 _MEMBER = 2000
 """Longest text that is compared with the members as a whole."""
 
@@ -50,7 +58,7 @@ def decide(vocabulary: closed.Vocabulary, text: str) -> tuple[int | None, str]:
         return index, ""
     text = closed.plain(text)
     try:
-        for tier in (_fields, _finals, _marks, _chosen):
+        for tier in (_fields, _finals, _marks, _chosen, _named):
             found, settled = tier(vocabulary, text)
             if len(found) == 1:
                 return found.pop(), ""
@@ -108,19 +116,29 @@ def _chosen(vocabulary: closed.Vocabulary, text: str) -> tuple[set[int], bool]:
     return _after(vocabulary, text, _CHOSEN), False
 
 
+def _named(vocabulary: closed.Vocabulary, text: str) -> tuple[set[int], bool]:
+    """ "Option B": where several are told over, denied ones too, none is chosen."""
+    hits = _hits(vocabulary, text, _NAMED)
+    if len({hit.index for hit in hits}) > 1:
+        raise closed.Conflict
+    return {hit.index for hit in hits if not closed.negated(text, hit)}, False
+
+
 def _after(vocabulary: closed.Vocabulary, text: str, pattern: re.Pattern[str]) -> set[int]:
-    found: set[int] = set()
+    """Members named behind a pattern and not denied."""
+    hits = _hits(vocabulary, text, pattern)
+    return {hit.index for hit in hits if not closed.negated(text, hit)}
+
+
+def _hits(vocabulary: closed.Vocabulary, text: str, pattern: re.Pattern[str]) -> list[closed.Hit]:
+    found: list[closed.Hit] = []
     for match in pattern.finditer(text):
         hit = vocabulary.at(text, match.end())
-        if hit is None or closed.negated(text, hit):
+        if hit is None:
             continue
-        if (
-            hit.index in vocabulary.weak
-            and hit.kind == "text"
-            and not closed.ALONE.match(text, hit.end)
-        ):
-            continue
-        found.add(hit.index)
+        weak = hit.index in vocabulary.weak and hit.kind == "text"
+        if not weak or closed.ALONE.match(text, hit.end):
+            found.append(hit)
     return found
 
 
@@ -138,11 +156,26 @@ def _leads(vocabulary: closed.Vocabulary, text: str, hit: closed.Hit) -> bool:
     return re.search(rf"(?:^|\s)\(?{following}[).:]\s", text) is None
 
 
+def _outer_sentences(text: str) -> tuple[int, int]:
+    """Where the first sentence ends and where the last one starts; short texts are one sentence."""
+    ends = [match.end() for match in _SENTENCE_END.finditer(text.rstrip())]
+    if len(text) <= _SHORT or not ends:
+        return len(text), 0
+    return ends[0], ends[-1]
+
+
 def _only(vocabulary: closed.Vocabulary, text: str) -> tuple[int | None, str]:
+    """The only member of a text that is not denied; of a long text in its first or last sentence.
+
+    What is mentioned on the way of a long argument is no answer.
+    """
     found: set[int] = set()
-    denied = False
+    denied = _NONE_FITS.search(text) is not None
+    first, last = _outer_sentences(text)
+    placed = False
     for hit in vocabulary.scan(text):
         denied = denied or closed.negated(text, hit)
+        placed = placed or hit.start < first or hit.end > last
         found.add(hit.index)
     if len(found) > 1:
         return None, "names more than one answer"
@@ -150,4 +183,6 @@ def _only(vocabulary: closed.Vocabulary, text: str) -> tuple[int | None, str]:
         return None, "names none of the possible answers"
     if denied:
         return None, "names an answer only to deny it, or says it in doubt"
+    if not placed:
+        return None, "names an answer only on the way of an argument"
     return found.pop(), ""

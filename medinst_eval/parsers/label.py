@@ -101,7 +101,7 @@ def parse_labels(text: str, context: ParseContext) -> ParsedAnswer:
         if note:
             return ParsedAnswer(status="unparsed", note=note)
         other = []
-    return _settle([vocabulary.names[index] for index in found], none, unknown, other)
+    return _settle([vocabulary.names[index] for index in found], unknown, other)
 
 
 def parse_labels_gold(text: str, context: ParseContext) -> ParsedAnswer:
@@ -211,9 +211,7 @@ def _contradicts_itself(labels: tuple[str, ...]) -> bool:
     return len(set(labels)) > 1 and any(label.casefold() == "none" for label in labels)
 
 
-def _settle(
-    names: list[str], none: str | None, unknown: list[str], other: list[str]
-) -> ParsedAnswer:
+def _settle(names: list[str], unknown: list[str], other: list[str]) -> ParsedAnswer:
     kept = tuple(dict.fromkeys(names))
     if _contradicts_itself(kept):
         return ParsedAnswer(status="unparsed", note="says none and names labels")
