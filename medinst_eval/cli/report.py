@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def command(
     runs: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN...", help="Run folders; of two, the second is compared."),
+        typer.Argument(metavar="RUN", help="Run folders; of two, the second is compared."),
     ],
     output: Annotated[
         Path | None,
