@@ -53,6 +53,8 @@ def build_manifest(config: RunConfig, name: str, backend: Backend, dataset: Data
             "top_p": config.top_p,
             "seed": config.seed,
             "max_tokens": config.max_tokens,
+            # What a server is told besides: it may hold anything that changes outputs.
+            "extra_body": config.engine().engine_args.get("extra_body"),
         },
         "prompt": {
             "shots": config.shots,

@@ -10,6 +10,7 @@ from medinst_eval.cli import (
     compare,
     data,
     demo,
+    export,
     leaderboard,
     merge,
     report,
@@ -54,6 +55,7 @@ app.add_typer(tasks.app, name="tasks")
 app.command("compare")(compare.command)
 app.command("leaderboard")(leaderboard.command)
 app.command("report")(report.command)
+app.command("export")(export.command)
 app.command("score")(score.command)
 app.command("merge")(merge.command)
 app.command("verify")(verify.command)
