@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from medinst_eval import numbers
 from medinst_eval.cli.console import printable
 
 if TYPE_CHECKING:
@@ -12,26 +13,16 @@ if TYPE_CHECKING:
 
 _COLUMNS = ("task", "rows", "paper metric", "standard", "95 % interval")
 _FAILURES = ("unparsed", "empty", "truncated", "errors")
-# Error measures keep their unit; everything else is a share of 1 and shown in points.
-_RAW = ("mse",)
-
-
-def points(name: str, value: float | None) -> str:
-    """A score as tables show it: in points (x 100), error measures as they are."""
-    if value is None:
-        return "—"
-    return f"{value:.2f}" if name.endswith(_RAW) else f"{100 * value:.2f}"
 
 
 def score_cells(name: str | None, score: Mapping[str, Any] | None) -> tuple[str, str]:
     """Value with the metric's name, and the interval."""
     if name is None or score is None:
-        return "—", ""
-    shown = f"{points(name, score['value'])} {name.removeprefix('paper_')}"
-    if not score.get("ci95"):
-        return shown, ""
-    low, high = (points(name, bound) for bound in score["ci95"])
-    return shown, f"[{low}, {high}]"
+        return numbers.NOTHING, ""
+    factor = numbers.factor_of(score["higher_is_better"])
+    shown = numbers.points(score["value"], 2, factor=factor)
+    interval = numbers.interval_points(score.get("ci95"), 2, factor=factor)
+    return f"{shown} {name.removeprefix('paper_')}", interval
 
 
 def results_table(results: Mapping[str, Any]) -> Table:
@@ -40,7 +31,9 @@ def results_table(results: Mapping[str, Any]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    title = f"{results['model']} · {results['shots']}-shot · {results['run']}"
+    model = str(results["model"]).rstrip("/").rsplit("/", 1)[-1]
+    shots = "" if results["shots"] is None else f" · {results['shots']}-shot"
+    title = f"{results['run']} · {model}{shots}"
     table = Table(box=box.SIMPLE_HEAD, title=Text(printable(title)), pad_edge=False)
     for name in _COLUMNS:
         table.add_column(name, justify="left" if name == "task" else "right", no_wrap=True)
@@ -82,13 +75,12 @@ def _average_cells(averages: Mapping[str, Any]) -> list[str]:
     for which in ("paper", "standard"):
         score = averages.get(which)
         if score is None:
-            cells.append("—")
+            cells.append(numbers.NOTHING)
             continue
-        name = "mse" if not score["higher_is_better"] else which
-        cells.append(f"{points(name, score['value'])} {coverage(score)}")
-        if which == "standard" and score.get("ci95"):
-            low, high = (points(name, bound) for bound in score["ci95"])
-            interval = f"[{low}, {high}]"
+        shown, bounds = score_cells(coverage(score), score)
+        cells.append(shown)
+        if which == "standard":
+            interval = bounds
     return [*cells, interval, *[""] * len(_FAILURES)]
 
 
