@@ -80,6 +80,7 @@ class RunConfig:
             revision=self.model_revision,
             sampling=Sampling(temperature=self.temperature, top_p=self.top_p, seed=self.seed),
             template_args=self.template_args,
+            inner=self.backend,
             **self.backend_options,
         )
 

@@ -138,12 +138,13 @@ def _only_a_name(backend: str, model: str) -> bool:
 
     What a package's backend calls a model is its own affair, unless it is a folder.
     """
-    if backend in BUILT_IN:
+    if backend in (*BUILT_IN, "auto"):
         return backend in _NAMED_MODELS
     return not Path(model).expanduser().is_dir()
 
 
 def _model(config: RunConfig, backend: str) -> dict[str, Any]:
+    backend = config.backend if backend == "ray" else backend
     if _only_a_name(backend, config.model):
         identity = ModelIdentity(
             name=config.model, revision=None, fingerprint=f"{backend}:{config.model}"

@@ -82,16 +82,20 @@ def run(config: RunConfig, observer: Observer | None = None) -> RunOutcome:
 
 
 def _backend_name(config: RunConfig, observer: Observer) -> str:
+    options = config.engine()
+    on_ray = options.ray_address is not None
+    if options.replicas != 1 and not on_ray:
+        raise InputError("--replicas needs --ray ADDRESS or --ray local")
     if config.backend == "auto":
         name, why = backends.choose()
         observer.note(f"backend {name}: {why}")
-        return name
+        return "ray" if on_ray else name
     if config.backend not in (known := backends.names()):
         raise InputError(
             f"no backend '{config.backend}'{closest(config.backend, known)} "
             f"(there are {', '.join(known)})"
         )
-    return config.backend
+    return "ray" if on_ray else config.backend
 
 
 def load_samples(config: RunConfig) -> tuple[tuple[TaskCard, ...], data.Dataset]:

@@ -53,6 +53,8 @@ class BackendOptions:
     """transformers: padded prompt tokens per batch; None chooses by available memory."""
     replicas: int = 1
     ray_address: str | None = None
+    inner: str = "auto"
+    """The backend that each replica on a Ray cluster runs."""
 
 
 class Tokenizer(Protocol):
