@@ -104,6 +104,9 @@ def dot_plot(rows: Sequence[ChartRow], runs: Sequence[str], title: str) -> Any:
     for y, row in enumerate(rows):
         for _, value in row.published:
             axes.plot([value, value], [y - 0.3, y + 0.3], color=PUBLISHED, lw=1.1, zorder=1)
+        if not row.scaled:
+            _error_values(axes, row, y)
+            continue
         for index, score in enumerate(row.scores):
             offset = (index - (len(runs) - 1) / 2) * 0.26
             _dot(axes, score, y + offset, index)
@@ -123,15 +126,23 @@ def _dot(axes: Any, score: Score | None, y: float, index: int) -> None:
     if score is None or score.value is None:
         return
     colour = COLOURS[index % len(COLOURS)]
-    if not score.scaled:
-        axes.text(1, y, f"{score.value:.2f} (error: lower is better)", va="center", color=colour)
-        return
     if score.low is not None and score.high is not None:
         axes.plot([score.low, score.high], [y, y], color=colour, lw=1.6, zorder=2)
     axes.plot(
         [score.value], [y], MARKERS[index % len(MARKERS)], color=colour, ms=4.5, mec="white",
-        mew=0.6, zorder=3,
+        mew=0.6, zorder=3, clip_on=False,
     )  # fmt: skip
+
+
+def _error_values(axes: Any, row: ChartRow, y: float) -> None:
+    """The values of a row that has no place on the axis, one beside the other."""
+    x = 1.0
+    for index, score in enumerate(row.scores):
+        if score is not None and score.value is not None:
+            colour = COLOURS[index % len(COLOURS)]
+            axes.text(x, y, f"{score.value:.2f}", va="center", color=colour)
+            x += 7
+    axes.text(x, y, "(error: lower is better)", va="center", color=INK)
 
 
 def _legend(axes: Any, rows: Sequence[ChartRow], runs: Sequence[str]) -> None:

@@ -182,6 +182,6 @@ _FILTERS: Mapping[str, Any] = {
     "headline_name": headline_name, "headlines": headlines,
     "difference": difference, "rows": rows, "sort_keys": sort_keys,
     "metric_names": metric_names, "metric": metric, "first_metric": first_metric,
-    "place": svg.place, "lane": svg.lane, "heat": svg.heat,
+    "place": svg.place, "lane": svg.lane, "heat": svg.heat, "shape": svg.shape,
     "scatter_plot": svg.scatter_plot, "setting": setting, "describe": svg.describe,
 }  # fmt: skip

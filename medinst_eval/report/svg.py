@@ -19,6 +19,20 @@ def lane(index: int, lanes: int) -> str:
     return "50%" if lanes == 1 else f"{100 * index / (lanes + 1):.1f}%"
 
 
+def shape(radius: float, index: int) -> str:
+    """Path of a run's marker around (0, 0): colours alone do not tell runs apart.
+
+    The second run's is a diamond, the third's a square, the fourth's a triangle; the first has a
+    circle, which is no path.
+    """
+    r = radius * 1.25
+    if index % 4 == 1:
+        return f"M0 {-r}L{r} 0L0 {r}L{-r} 0Z"
+    if index % 4 == 2:
+        return f"M{-radius} {-radius}H{radius}V{radius}H{-radius}Z"
+    return f"M0 {-r}L{r} {radius}H{-r}Z"
+
+
 def heat(share: float) -> str:
     """Shade of a cell by its share of the row."""
     if share <= 0:

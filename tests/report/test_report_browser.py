@@ -289,7 +289,10 @@ def test_damaged_samples_are_told(chromium, page_file, tmp_path):
 
 def test_two_runs_stand_side_by_side(chromium, pair_file):
     with opened(chromium, pair_file) as page:
-        assert page.locator(".chart.set-paper li").first.locator(".dot").count() == 2
+        line = page.locator(".chart.set-paper li").first
+        assert line.locator("circle.dot").count() == 1
+        assert line.locator("path.dot").count() == 1  # told apart by shape, not colour alone
+        assert all(key.bounding_box()["width"] < 32 for key in page.locator(".key:visible").all())
         open_task(page, "MedQA")
         card = page.locator("article.sample").first
         assert card.locator(".answer-block").count() == 2
