@@ -15,6 +15,11 @@ _COLUMNS = ("task", "rows", "paper metric", "standard", "95 % interval")
 _FAILURES = ("unparsed", "empty", "truncated", "errors")
 
 
+def points(name: str, value: float | None) -> str:
+    """A score as tables show it: in points (x 100), error measures as they are."""
+    return numbers.points(value, 2, factor=numbers.factor_of(not name.endswith("mse")))
+
+
 def score_cells(name: str | None, score: Mapping[str, Any] | None) -> tuple[str, str]:
     """Value with the metric's name, and the interval."""
     if name is None or score is None:
