@@ -18,6 +18,7 @@ from medinst_eval.cli import (
     score,
     tasks,
     verify,
+    watch,
 )
 
 app = typer.Typer(
@@ -51,6 +52,7 @@ def _root(
 
 app.command("run")(run.command)
 app.command("demo")(demo.command)
+app.command("watch")(watch.command)
 app.add_typer(tasks.app, name="tasks")
 app.command("compare")(compare.command)
 app.command("leaderboard")(leaderboard.command)
