@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from medinst_eval.cli import options
 from medinst_eval.cli.console import err, out
+
+if TYPE_CHECKING:
+    from medinst_eval.config import RunConfig
 
 _WHAT, _PROMPT, _ENGINE, _SERVER = "What is asked", "Prompts", "Engine", "Servers"
 _OUT, _SCORE, _SCALE = "Run folder and output", "Scoring", "Many machines"
@@ -176,6 +180,10 @@ def command(
         _option(_OUT, "Folder of `data pull` that holds what is needed; implies --offline."),
     ] = None,
     quiet: Annotated[bool, _option(_OUT, "No progress and no notes.", "--quiet")] = False,
+    log_to: Annotated[
+        list[str] | None,
+        _option(_OUT, "Log the scores to wandb, mlflow or trackio too; repeatable."),
+    ] = None,
     as_json: Annotated[
         bool, _option(_OUT, "Print results.json instead of the table.", "--json")
     ] = False,
@@ -267,10 +275,17 @@ def command(
             "ray_address": ray,
         },
     )
-    return execute(config, quiet=quiet, as_json=as_json)
+    return execute(config, quiet=quiet, as_json=as_json, log_to=log_to or ())
 
 
-def execute(config: Any, *, quiet: bool, as_json: bool) -> int:
+def execute(
+    config: RunConfig,
+    *,
+    quiet: bool,
+    as_json: bool,
+    table: bool = True,
+    log_to: Sequence[str] = (),
+) -> int:
     """Run, print the table, and say with the exit code whether requests failed."""
     from medinst_eval.cli.progress import RunProgress
     from medinst_eval.errors import InterruptedRunError
@@ -285,7 +300,10 @@ def execute(config: Any, *, quiet: bool, as_json: bool) -> int:
             f"{progress.done} of {progress.total} samples are kept; "
             "give the same command again to go on"
         ) from error
-    show(outcome.path, outcome.results, as_json=as_json)
+    if table:
+        show(outcome.path, outcome.results, as_json=as_json)
+    for tracker in log_to:
+        _log(tracker, outcome.path)
     if outcome.errors:
         err().print(
             f"{outcome.errors} requests failed, so the run is incomplete; "
@@ -294,6 +312,13 @@ def execute(config: Any, *, quiet: bool, as_json: bool) -> int:
         )
         return 1
     return 0
+
+
+def _log(tracker: str, path: Path) -> None:
+    from medinst_eval.export import log_to
+    from medinst_eval.store import read_run
+
+    log_to(tracker, read_run(path))
 
 
 def show(path: Path, results: Any, *, as_json: bool) -> None:
