@@ -212,6 +212,11 @@ def command(
     """
     from medinst_eval.config import RunConfig
 
+    if log_to:
+        from medinst_eval.export.loggers import check_tracker
+
+        for tracker in log_to:
+            check_tracker(tracker)
     if suite is None:
         suite = "own" if task_file else "medinst32"
     config = RunConfig(

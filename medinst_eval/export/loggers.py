@@ -6,6 +6,7 @@ Each tracker decides by its own settings where it writes (`WANDB_MODE=offline`,
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -32,15 +33,23 @@ def log_to(name: str, run: Run, *, project: str = PROJECT) -> None:
         InputError: Unknown tracker, or its package is not installed.
         BackendError: The tracker cannot be reached or refuses.
     """
+    check_tracker(name)
+    LOGGERS[name](run, project)
+
+
+def check_tracker(name: str) -> None:
+    """See that a tracker is known and installed, before hours are spent on what it shall log.
+
+    Raises:
+        InputError: It is not.
+    """
     if name not in LOGGERS:
         raise InputError(f"no tracker '{name}'{closest(name, LOGGERS)} ({', '.join(LOGGERS)})")
-    try:
-        LOGGERS[name](run, project)
-    except ImportError as error:
+    if importlib.util.find_spec(name) is None:
         raise InputError(
             f"--log-to {name} needs the package {name}; "
             f"install it with `pip install 'medinst-eval[{name}]'`"
-        ) from error
+        )
 
 
 def scores(run: Run) -> dict[str, float]:

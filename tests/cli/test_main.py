@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -28,9 +28,11 @@ def test_help_is_quick(tmp_path: Path):
     call("--help", cwd=tmp_path)  # byte code is compiled once
     times = []
     for _ in range(5):
-        started = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         found = call("--help", cwd=tmp_path)
-        times.append(time.perf_counter() - started)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        # Processor time: on a busy machine the wall clock measures the others.
+        times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     assert found.returncode == 0
     assert "medinst-eval run --help" in found.stdout
     assert min(times) < 0.3
@@ -108,6 +110,7 @@ def test_a_bad_row_gives_file_and_line(tmp_path: Path, line: str, says: str):
         (("--model", "gold", "--layout", "odd"), "layout"),
         (("--model", "/no/model", "--backend", "transformers", "--data", "demo"), "/no/model"),
         (("--model", "no/model", "--backend", "transformers", "--data", "demo"), "no/model"),
+        (("--model", "gold", "--backend", "baseline", "--log-to", "wand"), "wandb"),
         (("tasks", "MedQAA"), "MedQA"),
         (("tusks",), "tusks"),
         (("score", "absent"), "absent"),
