@@ -182,6 +182,7 @@ def _data(config: RunConfig, dataset: Dataset) -> dict[str, Any]:
                 "digest": task.digest,
                 "rows": len(task.samples),
                 "rows_total": task.rows_total,
+                "warnings": list(task.warnings),
             }
             for task in dataset.tasks
         },

@@ -122,7 +122,8 @@ def load_rows(
             p if p is not None and p.key == s.key else None
             for p, s in zip(answers, mine, strict=True)
         ]
-        rows.append(TaskRows(card=card, samples=mine, predictions=matching))
+        warnings = tuple(wanted[card.name].get("warnings", ()))
+        rows.append(TaskRows(card=card, samples=mine, predictions=matching, warnings=warnings))
     return RunRows(tasks=tuple(rows), suite=suite, absent=tuple(manifest["data"].get("absent", ())))
 
 

@@ -36,6 +36,14 @@ def test_scoring_again_gives_the_same_and_touches_no_prediction(tmp_path: Path):
     assert (path / store.PREDICTIONS).read_bytes() == predictions
 
 
+def test_warnings_about_the_data_are_kept(tmp_path: Path, shared: Path):
+    path = majority(tmp_path, data=str(shared / "data" / "medinst32"), tasks="AnEM")
+    before = scores(path)
+    assert before["tasks"]["AnEM"]["warnings"] == ["137 rows where the card expects 30"]
+    rescore(path)
+    assert scores(path) == before
+
+
 def test_a_run_killed_before_scoring_is_scored_from_its_data_source(tmp_path: Path):
     path = majority(tmp_path)
     before = scores(path)

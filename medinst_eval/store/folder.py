@@ -37,7 +37,7 @@ def identity(manifest: Manifest) -> dict[str, str]:
     flat: dict[str, str] = {}
 
     def walk(prefix: str, value: Any) -> None:
-        if prefix in _NOT_IDENTITY:
+        if prefix in _NOT_IDENTITY or prefix.endswith(".warnings"):
             return
         if isinstance(value, dict) and value:
             for key, inner in value.items():
