@@ -112,7 +112,7 @@ def quiet() -> dict[str, str]:
     wanted = {
         "VLLM_LOGGING_LEVEL": "ERROR",
         "VLLM_NO_USAGE_STATS": "1",
-        "VLLM_WORKER_SHUTDOWN_TIMEOUT_SECONDS": "2",
+        "VLLM_WORKER_SHUTDOWN_TIMEOUT_SECONDS": "1",
     }
     return {name: value for name, value in wanted.items() if name not in os.environ}
 
