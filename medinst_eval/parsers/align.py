@@ -100,9 +100,14 @@ def _carry(
     """Labels by origin; the first piece found of an entity whose start was not found is its B."""
     found = {place for place in origin if place is not None}
     begun: set[int] = set()
+    before: int | None = None
     carried: list[Label] = []
     for place in origin:
         mark = None if place is None else marks[place]
+        if mark == "B" and place == before:
+            # A word of the model that covers several of the input.
+            mark = "I"
+        before = place
         if place is not None and mark == "I":
             start = starts[place]
             if start >= 0 and start not in found and start not in begun:

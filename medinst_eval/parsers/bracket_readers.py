@@ -48,15 +48,17 @@ def read(shaper: Shaper, text: str) -> list[Item]:
 def _weight(shaper: Shaper, items: list[Item]) -> float:
     """Sum of what the items count for, less where a part of them makes no sense."""
     weight = 0.0
+    sound = 0
     known = bool(shaper.context.input)
     for item in items[:_MOST_WEIGHED]:
         typed = any(is_type(shaper, field) for field in item if field)
         mentions = [field for field in item if field and not is_type(shaper, field)]
         found = known and bool(mentions) and all(in_input(shaper, field) for field in mentions)
         weight += 2 * typed + found
+        sound += typed or found
         if known and not typed and not found:
             weight -= 1
-    return weight * max(weight, 0.1) / max(1, len(items[:_MOST_WEIGHED]))
+    return weight * sound / max(1, len(items[:_MOST_WEIGHED])) if weight > 0 else weight
 
 
 def _openings(text: str, ends: list[tuple[int, int]]) -> list[tuple[int, int] | None]:

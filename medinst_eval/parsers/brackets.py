@@ -6,12 +6,14 @@ import re
 from collections import Counter
 
 from medinst_eval.parsers import bracket_readers, clean, structured
-from medinst_eval.parsers.items import in_input, is_comma_list
+from medinst_eval.parsers.items import in_input, is_comma_list, is_type
 from medinst_eval.parsers.shapes import BracketForm, Item, Shaper
 from medinst_eval.types import ParseContext, ParsedAnswer
 
 _BETWEEN = re.compile(r"(?<=\])\s+(?=\[)")
 _BETWEEN_TYPED = re.compile(r"(?<=>\])\s+(?=\[)")
+_ANGLE = re.compile(r"<([^<>]{1,400})>")
+_EMPTY = re.compile(r"[\[{(\s]+[\]})\s]+")
 _PARTS = re.compile(r">\s+<")
 _NONE = re.compile(
     r"(?:answer|entities|relations|events|mentions|co-?references|output|result)?\s{0,2}:?\s{0,2}"
@@ -69,7 +71,10 @@ def parse_gold(form: BracketForm, text: str, context: ParseContext) -> ParsedAns
 
 
 def _disguised(shaper: Shaper, items: tuple[Item, ...]) -> bool:
-    """Whether mentions in the benchmark's form are rather a list in JSON or with commas."""
+    """Whether items in the benchmark's form are rather lists in JSON or with commas."""
+    if shaper.form in ("entities", "links"):
+        inner = [match[1] for item in items for match in _ANGLE.finditer(item[0])]
+        return any(is_type(shaper, kind) for kind in inner)
     if shaper.form != "mentions":
         return False
     return any(
@@ -86,7 +91,7 @@ def says_none(text: str) -> bool:
         return True
     bare = clean.strip_wrapping(clean.strip_prefix(text)).strip("*_\"'` \t\n.[]{}()<>")
     if not bare:
-        return any(char in text for char in "[{")
+        return _EMPTY.fullmatch(text) is not None
     if _NONE.fullmatch(bare) is None or _DENIAL.search(bare) is None:
         return False
     return len(bare) <= 10 or _SUBJECT.search(bare) is not None

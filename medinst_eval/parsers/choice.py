@@ -8,7 +8,11 @@ from functools import lru_cache
 from medinst_eval.parsers import clean, closed, deciding
 from medinst_eval.types import ParseContext, ParsedAnswer
 
-_LETTERED = re.compile(r"(?:^|(?<=\s))\(?([A-J])[.):]\s+")
+_LETTERED = (
+    re.compile(r"^[ \t]*\(?([A-J])[.):]\s+", re.MULTILINE),
+    re.compile(r"(?:^|(?<=\s))\(?([A-J])[.):]\s+"),
+)
+"""Letters of options: at the start of lines, and anywhere."""
 _SIGN = re.compile(r"[\s(\[\"'*_]{0,6}([A-Za-z]|\d{1,2})[\s)\]\"'*_.:;,]{0,6}")
 _OPENINGS = re.compile(
     r"(?:it is|this is|these are|they are|there is|perform|start|give)\s+(?:the\s+|an?\s+)?"
@@ -56,7 +60,7 @@ def parse(text: str, context: ParseContext) -> ParsedAnswer:
         return ParsedAnswer(status="unparsed", note=clean.TOO_LONG)
     prepared = clean.prepare(text, context)
     if not options:
-        bare = clean.strip_wrapping(clean.strip_prefix(prepared)).rstrip(".")
+        bare = clean.bare(prepared).rstrip(".")
         if not bare:
             return ParsedAnswer(status="unparsed", note="nothing but decoration")
         return ParsedAnswer(status="ok", value=bare)
@@ -66,7 +70,7 @@ def parse(text: str, context: ParseContext) -> ParsedAnswer:
     if index is None:
         index, note = deciding.decide(vocabulary, prepared)
     if index is None and note.startswith("names none"):
-        index = _part_of_one(clean.strip_wrapping(clean.strip_prefix(prepared)), options)
+        index = _part_of_one(clean.bare(prepared), options)
     if index is None:
         return ParsedAnswer(status="unparsed", note=note)
     return ParsedAnswer(status="ok", value=options[index])
@@ -85,15 +89,18 @@ def parse_gold(text: str, context: ParseContext) -> ParsedAnswer:
 
 def _lettered(text: str) -> tuple[str, ...]:
     """Options that go A, B, C … without a gap; empty where there are not at least two."""
-    starts: list[re.Match[str]] = []
-    for match in _LETTERED.finditer(text):
-        if ord(match[1]) - ord("A") == len(starts):
-            starts.append(match)
-    if len(starts) < 2:
-        return ()
-    ends = [match.start() for match in starts[1:]] + [len(text)]
-    parts = [text[match.end() : end].strip() for match, end in zip(starts, ends, strict=True)]
-    return tuple(parts) if all(parts) else ()
+    for pattern in _LETTERED:
+        starts: list[re.Match[str]] = []
+        for match in pattern.finditer(text):
+            if ord(match[1]) - ord("A") == len(starts):
+                starts.append(match)
+        if len(starts) < 2:
+            continue
+        ends = [match.start() for match in starts[1:]] + [len(text)]
+        parts = [text[match.end() : end].strip() for match, end in zip(starts, ends, strict=True)]
+        if all(parts):
+            return tuple(parts)
+    return ()
 
 
 def _sign(text: str, vocabulary: closed.Vocabulary) -> int | None:

@@ -163,6 +163,11 @@ def strip_wrapping(text: str) -> str:
     return text[start:end]
 
 
+def bare(text: str) -> str:
+    """A short answer without wrapping and prefix, one inside the other."""
+    return strip_wrapping(strip_prefix(strip_wrapping(text)))
+
+
 def repeated_block(text: str) -> str:
     """The block of a text that is nothing but that block two or more times; else the text.
 

@@ -61,7 +61,7 @@ def parse(text: str, context: ParseContext) -> ParsedAnswer:
     if len(text) > clean.LONGEST:
         return ParsedAnswer(status="unparsed", note=clean.TOO_LONG)
     if not context.labels:
-        bare = clean.strip_wrapping(clean.strip_prefix(clean.prepare(text, context)))
+        bare = clean.bare(clean.prepare(text, context))
         return _given(bare.rstrip("."))
     vocabulary = _vocabulary(_in_asked_order(context), letters=_asked(context))
     index, note = deciding.decide(vocabulary, clean.prepare(text, context))
@@ -88,7 +88,7 @@ def parse_labels(text: str, context: ParseContext) -> ParsedAnswer:
         return ParsedAnswer(status="ok", value=strict)
     if len(text) > clean.LONGEST:
         return ParsedAnswer(status="unparsed", note=clean.TOO_LONG)
-    bare = clean.strip_wrapping(clean.strip_prefix(clean.prepare(text, context)))
+    bare = clean.bare(clean.prepare(text, context))
     if not context.labels:
         return _open_labels(bare)
     vocabulary = _plural_vocabulary(context.labels)

@@ -135,10 +135,7 @@ class Shaper:
         labels = self.context.labels
         place = CLOSED.get(self.form)
         if place is not None:
-            spelt = [spell(part, labels) for part in parts]
-            named = [number for number, name in enumerate(spelt) if name is not None]
-            if place not in named and len(named) == 1:
-                parts.insert(place, parts.pop(named[0]))
+            parts = self._placed(parts)
             parts[place] = spell(parts[place], labels) or parts[place]
         elif self.form == "links":
             if is_identifier(parts[0]) and not is_identifier(parts[1]):
@@ -154,13 +151,21 @@ class Shaper:
             return None
         return tuple(parts)
 
+    def _placed(self, parts: list[str]) -> list[str]:
+        """Fields with the type where it belongs, if exactly one of them names a type."""
+        place = CLOSED.get(self.form)
+        named = [n for n, part in enumerate(parts) if spell(part, self.context.labels)]
+        if place is not None and len(named) == 1 and place != named[0]:
+            parts.insert(place, parts.pop(named[0]))
+        return parts
+
     def polish(self, item: Item) -> Item | None:
         """An item in the benchmark's form with its type spelt as in the closed set.
 
         Decoration around a mention goes, unless the input has the mention so.
         """
         place = CLOSED.get(self.form)
-        fields = list(item)
+        fields = self._placed(list(item))
         for number, field in enumerate(fields):
             if number == place:
                 fields[number] = spell(field, self.context.labels) or field

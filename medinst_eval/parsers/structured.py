@@ -15,6 +15,7 @@ _TOKEN = re.compile(
     r"|(?P<word>[^\s\[\]{}(),:\"'][^\[\]{}(),:\n\"]*))",
     re.DOTALL,
 )
+_PLAIN = re.compile(r"-?\d+(?:\.\d+)?\s*|null|None|[Tt]rue|[Ff]alse")
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 _WORDS: dict[str, Value] = {
@@ -28,7 +29,7 @@ def read(text: str) -> Value:
     """The JSON values of a text: the only one, or a list of all where there are several.
 
     Text around the values is ignored. Accepted beside JSON: single quotes, tuples, trailing
-    commas, bare words, an end that was cut off. None where there is no such value.
+    commas, bare words in objects, an end that was cut off. None where there is no such value.
     """
     values: list[Value] = []
     position = 0
@@ -115,7 +116,10 @@ def _lenient(text: str, start: int) -> tuple[Value, int]:
             _put(stack[-1], keys, done)
         elif kind == "sep":
             pass
-        elif stack:
+        elif token["word"] and isinstance(stack[-1], list) and not _PLAIN.fullmatch(token["word"]):
+            # Bare words in a list: the benchmark's own form, or prose in brackets.
+            return None, start + 1
+        else:
             _scalar(stack[-1], keys, token, text)
         position = token.end()
     while len(stack) > 1:
