@@ -26,6 +26,7 @@ from medinst_eval.backends.ray_cluster import (
     first_line,
     import_ray,
     quiet_logs,
+    restart_elsewhere,
 )
 from medinst_eval.backends.ray_replica import Replica, pack_request, unpack_generation
 from medinst_eval.errors import BackendError, InputError
@@ -244,8 +245,7 @@ class RayBackend:
             ),
             num_cpus=resources["CPU"],
             num_gpus=resources.get("GPU", 0),
-            max_restarts=-1,
-            max_task_retries=0,
+            **restart_elsewhere(),
         )
         yield from answers.iter_rows()
 

@@ -5,11 +5,17 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import socket
 import threading
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
 from medinst_eval.errors import BackendError
+
+REACH_SECONDS = 10.0
+LEAVE_SECONDS = 30.0
+"""Longest wait for a cluster to be reached, and to be left."""
 
 
 class Keeper:
@@ -41,7 +47,7 @@ class Keeper:
     def leave(self) -> None:
         """Leave the cluster; one that was started here ends."""
         self._leaving.set()
-        self._thread.join()
+        self._thread.join(LEAVE_SECONDS)
 
     def _keep(self) -> None:
         try:
@@ -64,6 +70,8 @@ def import_ray() -> Any:
     # Before the import, which reads them.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # What Ray's daemons say would land on standard output, among the results; it is in their logs.
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
     try:
         import ray
         import ray.data
@@ -79,6 +87,7 @@ def _connect(ray: Any, address: str) -> None:
     """Join a cluster, or start one on this machine (`local`), without Ray's own output."""
     extra = {"include_dashboard": False} if address == "local" else {}
     try:
+        _knock(address)
         ray.init(
             address=address,
             logging_level=logging.ERROR,
@@ -92,6 +101,14 @@ def _connect(ray: Any, address: str) -> None:
         ) from error
 
 
+def _knock(address: str) -> None:
+    """Fail at once where nobody listens: Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdigit():
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_SECONDS):
+            pass
+
+
 def configure(context: Any, replicas: int) -> None:
     """Settings of one dataset: quiet, out of order, and alive when a node dies."""
     context.enable_progress_bars = False
@@ -99,6 +116,16 @@ def configure(context: Any, replicas: int) -> None:
     context.execution_options.preserve_order = False
     context.max_errored_blocks = -1
     context.max_consecutive_actor_init_deaths = replicas
+
+
+def restart_elsewhere() -> dict[str, int]:
+    """How Ray treats a dead replica: started again where there is room, its work not repeated.
+
+    Work that Ray repeats itself waits for that very replica, for ever where nothing has room.
+    """
+    # Ray names no other way yet to say so, but announces that this one will go.
+    warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
+    return {"max_restarts": -1, "max_task_retries": 0}
 
 
 @contextlib.contextmanager
