@@ -1,3 +1,4 @@
+# ruff: noqa: ARG001, ARG005 - every dress has the same signature
 """Ways in which models write an answer, applied to golds: what the parser must find is known.
 
 Each dress takes the value of a gold (and its context) and gives a text, or None where the gold
@@ -305,8 +306,8 @@ DRESSES["word_labels"] = _plain_wrappings() | {
     "first word left out": lambda v, c, g: (
         g.split(" ", 2)[2] if v[0] == "O" and len(v) > 3 else None
     ),
-    "every word twice": lambda v, c, g: (
-        " ".join(f"{w} [{t}] {w} [{t if t != 'B' else 'I'}]" for w, t in _pairs(v, c))
+    "every word twice": lambda v, c, g: " ".join(
+        f"{w} [{t}] {w} [{t if t != 'B' else 'I'}]" for w, t in _pairs(v, c)
     ),
 }
 

@@ -187,14 +187,16 @@ def _side_by_side(
 
 
 def _marked(text: str, _: ParseContext) -> Pairs:
-    """The sentence with its entities in tags: `<span …>breast cancer</span>`, `<mark>…</mark>`."""
-    first, last = text.find("<"), text.rfind(">")
-    start, end = text.rfind("\n", 0, max(first, 0)) + 1, text.find("\n", last + 1)
-    return _tagged(text[start : end if end >= 0 else len(text)])
+    """The sentence with its entities in tags: `<span …>breast cancer</span>`, `<mark>…</mark>`.
+
+    Only lines with a tag are read, so that an unmarked copy of the sentence is not taken for it.
+    """
+    lines = (_tagged(line) for line in text.split("\n") if "</" in line)
+    return [pair for pairs in lines for pair in pairs]
 
 
 def _marked_within(text: str, _: ParseContext) -> Pairs:
-    """As `_marked`, with the lines before the first and behind the last tag."""
+    """As `_marked`, with the lines that have no tag."""
     return _tagged(text)
 
 
