@@ -14,6 +14,7 @@ _BETWEEN = re.compile(r"(?<=\])\s+(?=\[)")
 _BETWEEN_TYPED = re.compile(r"(?<=>\])\s+(?=\[)")
 _ANGLE = re.compile(r"<([^<>]{1,400})>")
 _EMPTY = re.compile(r"[\[{(\s]+[\]})\s]+")
+_BRACKET = re.compile(r"[\[\]]")
 _PARTS = re.compile(r">\s+<")
 _NONE = re.compile(
     r"(?:answer|entities|relations|events|mentions|co-?references|output|result)?\s{0,2}:?\s{0,2}"
@@ -45,13 +46,13 @@ def parse(form: BracketForm, text: str, context: ParseContext) -> ParsedAnswer:
         if strict:
             return ParsedAnswer(status="ok", value=_once(form, strict, text, context))
         return ParsedAnswer(status="unparsed", note=clean.TOO_LONG)
+    exact = _exact(shaper, text)
+    if exact:
+        return ParsedAnswer(status="ok", value=exact)
     prepared = clean.straighten_brackets(clean.prepare(text, context))
-    for writing in (text, prepared, clean.strip_prefix(prepared)):
-        strict = _strict(form, writing, context, trusting=False)
-        if strict and not _disguised(shaper, strict):
-            kept = tuple(item for item in map(shaper.polish, strict) if item)
-            if kept:
-                return ParsedAnswer(status="ok", value=_once(form, kept, writing, context))
+    exact = _exact(shaper, prepared) or _exact(shaper, clean.strip_prefix(prepared))
+    if exact:
+        return ParsedAnswer(status="ok", value=exact)
     items = tuple(bracket_readers.read(shaper, prepared))
     if items:
         return ParsedAnswer(status="ok", value=_once(form, items, prepared, context))
@@ -68,6 +69,15 @@ def parse_gold(form: BracketForm, text: str, context: ParseContext) -> ParsedAns
     if strict is None:
         return ParsedAnswer(status="unparsed", note=f"not {form} in the benchmark's form")
     return ParsedAnswer(status="ok", value=strict)
+
+
+def _exact(shaper: Shaper, text: str) -> tuple[Item, ...]:
+    """The items of a text in the benchmark's own form; none where it is not."""
+    strict = _strict(shaper.form, text, shaper.context, trusting=False)
+    if not strict or _disguised(shaper, strict):
+        return ()
+    kept = tuple(item for item in map(shaper.polish, strict) if item)
+    return _once(shaper.form, kept, text, shaper.context)
 
 
 def _disguised(shaper: Shaper, items: tuple[Item, ...]) -> bool:
@@ -130,22 +140,22 @@ def _strict(
 def _balanced(text: str) -> list[str] | None:
     """Top-level brackets of a text that has only white space between them, else None."""
     pieces: list[str] = []
-    depth = start = 0
-    for match in re.finditer(r"[\[\]]|\S", text):
-        sign = match[0]
-        if sign == "[":
+    depth = start = end = 0
+    for match in _BRACKET.finditer(text):
+        if match[0] == "[":
             if depth == 0:
                 start = match.start()
+                if text[end:start].strip():
+                    return None
             depth += 1
-        elif sign == "]":
+        else:
             depth -= 1
             if depth < 0:
                 return None
             if depth == 0:
-                pieces.append(text[start : match.end()])
-        elif depth == 0:
-            return None
-    return pieces if depth == 0 else None
+                end = match.end()
+                pieces.append(text[start:end])
+    return pieces if depth == 0 and not text[end:].strip() else None
 
 
 def _one_bracket(piece: str) -> bool:

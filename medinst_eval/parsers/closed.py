@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from functools import lru_cache
 from typing import Literal
 
 from medinst_eval.parsers.clean import fold, straighten_quotes
@@ -14,8 +15,12 @@ WEAK = frozenset({"yes", "no", "maybe", "none", "not", "true", "false", "a", "i"
 """Words of everyday prose: as labels they count only where they stand alone."""
 
 _SYMBOLS = "<>≤≥±%=↑↓+"
-_TOKEN = re.compile(rf"\w+|[{_SYMBOLS}]|(?<![\w])-(?=\d)")
-_ARTICLE = r"(?:(?:the|an?)\s{1,3})?"
+_TOKEN = re.compile(rf"[^\W_]+|[{_SYMBOLS}]|(?<!\w)-(?=\d)")
+_ARTICLE = frozenset({"the", "a", "an"})
+_WIDEST_GAP = 4
+"""Signs that may stand between two words of a member."""
+_BEFORE_NUMBER = "0123456789.,<>≤≥"
+_BEHIND_NUMBER = re.compile(r"\s?%|[.,]\d")
 SPACE = re.compile(r"[\s\"'(\[{:=*_>-]{0,12}")
 _FILLER = re.compile(
     r"(?:(?:option|choice|letter|answer|label|number|that|the|most likely|likely|probably|clearly"
@@ -66,6 +71,47 @@ class Conflict(Exception):  # noqa: N818 - a signal inside this room, never seen
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class _Words:
+    """Words and signs of a text, in lower case, with their places."""
+
+    texts: tuple[str, ...]
+    starts: tuple[int, ...]
+    ends: tuple[int, ...]
+
+
+@lru_cache(maxsize=8)
+def _words(text: str) -> _Words:
+    found = list(_TOKEN.finditer(text))
+    return _Words(
+        texts=tuple(match[0].casefold() for match in found),
+        starts=tuple(match.start() for match in found),
+        ends=tuple(match.end() for match in found),
+    )
+
+
+def _follow(writing: tuple[str, ...], words: _Words, place: int) -> int | None:
+    """Place of the last word of a writing that starts at a place; articles between may be more."""
+    last = place
+    for expected in writing[1:]:
+        after = last + 1
+        if after < len(words.texts) and words.texts[after] != expected:
+            after += words.texts[after] in _ARTICLE
+        if after >= len(words.texts) or words.texts[after] != expected:
+            return None
+        if words.starts[last + 1] - words.ends[last] > _WIDEST_GAP:
+            return None
+        last = after
+    return last
+
+
+def _whole_number(text: str, start: int, end: int) -> bool:
+    """Whether a match that starts or ends with a digit is not cut out of another number."""
+    if text[start].isdigit() and text[max(0, start - 1) : start] in tuple(_BEFORE_NUMBER):
+        return False
+    return not (text[end - 1].isdigit() and _BEHIND_NUMBER.match(text, end))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Vocabulary:
     """A closed set ready to be looked for.
 
@@ -73,9 +119,8 @@ class Vocabulary:
     """
 
     names: tuple[str, ...]
-    pattern: re.Pattern[str]
-    owners: Mapping[str, int] = field(default_factory=dict)
-    """Group of the pattern -> index of the member."""
+    writings: Mapping[str, tuple[tuple[tuple[str, ...], int], ...]]
+    """First word -> (words, index of the member), the longest writing first."""
     exact: Mapping[str, int] = field(default_factory=dict)
     """Folded writing -> index of the member."""
     weak: frozenset[int] = frozenset()
@@ -86,8 +131,14 @@ class Vocabulary:
 
     def scan(self, text: str) -> Iterator[Hit]:
         """All members named by their text, longest first, not overlapping."""
-        for match in self.pattern.finditer(text):
-            hit = self._hit(match)
+        words = _words(text)
+        place = 0
+        while place < len(words.texts):
+            hit = self._match(text, words, place)
+            if hit is None:
+                place += 1
+                continue
+            place = bisect_left(words.starts, hit.end)
             if (
                 hit.index not in self.weak
                 or self._stands_alone(text, hit)
@@ -132,10 +183,24 @@ class Vocabulary:
         return None if second is None or second.index == hit.index else second
 
     def _text_at(self, text: str, position: int) -> Hit | None:
+        words = _words(text)
         for start in (position, end_of(_ARTICLES, text, position)):
-            match = self.pattern.match(text, start)
-            if match:
-                return self._hit(match)
+            place = bisect_left(words.starts, start)
+            if place < len(words.starts) and words.starts[place] == start:
+                hit = self._match(text, words, place)
+                if hit is not None:
+                    return hit
+        return None
+
+    def _match(self, text: str, words: _Words, place: int) -> Hit | None:
+        """The member whose longest writing starts at a word."""
+        for writing, index in self.writings.get(words.texts[place], ()):
+            last = _follow(writing, words, place)
+            if last is None:
+                continue
+            start, end = words.starts[place], words.ends[last]
+            if _whole_number(text, start, end):
+                return Hit(index=index, start=start, end=end)
         return None
 
     def _sign_at(self, text: str, position: int) -> Hit | None:
@@ -165,9 +230,6 @@ class Vocabulary:
                     closed=ended,
                 )
         return None
-
-    def _hit(self, match: re.Match[str]) -> Hit:
-        return Hit(index=self.owners[match.lastgroup or ""], start=match.start(), end=match.end())
 
     def _stands_alone(self, text: str, hit: Hit) -> bool:
         if ALONE.match(text, hit.end) is None:
@@ -207,51 +269,28 @@ def build(
             continue
         if writings.setdefault(surface, index) != index:
             shared.add(surface)
-    bodies: dict[str, int] = {}
+    first: dict[str, list[tuple[tuple[str, ...], int]]] = {}
     for surface in sorted(writings, key=lambda item: (-len(item), item)):
-        if surface not in shared:
-            bodies.setdefault(_pattern(surface), writings[surface])
+        words = _words(straighten_quotes(surface)).texts
+        if words and surface not in shared:
+            first.setdefault(words[0], []).append((words, writings[surface]))
     exact: dict[str, int] = {}
     for surface, index in writings.items():
         if surface not in shared:
             exact.setdefault(fold(surface), index)
-    owners = {f"m{number}": index for number, index in enumerate(bodies.values())}
-    parts = [f"(?P<m{number}>{body})" for number, body in enumerate(bodies)]
-    pattern = re.compile("|".join(parts) if parts else r"(?!)", re.IGNORECASE)
     weak = frozenset(i for i, name in enumerate(names) if name.casefold() in WEAK)
     numeric = any(any(char.isdigit() for char in name[:2]) for name in names)
     return Vocabulary(
         names=tuple(names),
-        pattern=pattern,
-        owners=owners,
+        writings={
+            word: tuple(sorted(group, key=lambda item: -len(item[0])))
+            for word, group in first.items()
+        },
         exact={key: index for key, index in exact.items() if key},
         weak=weak,
         letters=letters,
         numbers=numbers and not numeric,
     )
-
-
-def _pattern(surface: str) -> str:
-    """Words of a writing with free punctuation and articles between them, at word boundaries."""
-    surface = straighten_quotes(surface)
-    tokens = _TOKEN.findall(surface)
-    if not tokens:
-        return re.escape(surface.strip())
-    words = [token for piece in tokens for token in re.split("_+", piece) if token]
-    if not words:
-        return re.escape(surface.strip())
-    body = re.escape(words[0])
-    for before, token in pairwise(words):
-        free = before in _SYMBOLS or token in _SYMBOLS or token == "-"
-        gap = rf"[^\w{_SYMBOLS}]{{{0 if free else 1},4}}" + ("" if free else "|_")
-        body += rf"(?:{gap}){'' if free else _ARTICLE}{re.escape(token)}"
-    front = r"(?<!\w)" if words[0][0].isalnum() else ""
-    if words[0][0].isdigit():
-        front = r"(?<![\w.,<>≤≥])"
-    back = r"(?!\w)" if words[-1][-1].isalnum() else ""
-    if words[-1][-1].isdigit():
-        back = r"(?![\w%]|[.,]\d)"
-    return front + body + back
 
 
 def negated(text: str, hit: Hit) -> bool:
