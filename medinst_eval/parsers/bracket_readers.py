@@ -39,10 +39,21 @@ def read(shaper: Shaper, text: str) -> list[Item]:
     best_weight = 0.0
     for reader in _READERS[shaper.size]:
         items = reader(shaper, text)
+        if items and reader in (typed_brackets, typed_triples) and _all_used(items, text):
+            return items
         weight = _weight(shaper, items)
         if items and (not best or weight > best_weight):
             best, best_weight = items, weight
     return best
+
+
+def _all_used(items: list[Item], text: str) -> bool:
+    """Whether every bracket of a text belongs to an item: nothing is left for other readers."""
+    inside = "".join("".join(item) for item in items)
+    angles = len(items) * (1 if len(items[0]) == 2 else 3)
+    return text.count("[") == len(items) + inside.count("[") and text.count(
+        "<"
+    ) == angles + inside.count("<")
 
 
 def _weight(shaper: Shaper, items: list[Item]) -> float:
