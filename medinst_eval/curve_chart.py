@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from pathlib import Path
 from typing import Any
 
 from medinst_eval import curve as curves
@@ -57,7 +58,7 @@ def write(curve: curves.Curve, which: str) -> None:
         for axes in grid.flat[len(names) :]:
             axes.set_visible(False)
         figure.supxlabel("training step")
-        title = escapes.one_line(curve.training)
+        title = escapes.one_line(Path(curve.training).name)
         if curve.baseline:
             title += f" (dashed: {escapes.one_line(curve.baseline['run'])})"
         figure.suptitle(title)

@@ -46,18 +46,23 @@ def load_model(options: BackendOptions, tokenizer: Tokenizer) -> Any:
             f"transformers could not load {options.model} onto {device}: {line}; check that it is "
             "a causal language model, that it fits the memory (--dtype bfloat16) and is complete"
         ) from error
+    model.generation_config = generation_config(model, options, tokenizer)
+    return model.eval()
+
+
+def generation_config(model: Any, options: BackendOptions, tokenizer: Tokenizer) -> Any:
+    """How a model generates here: greedily, with its own end tokens and none of its habits."""
     ends = loading.end_token_ids(model.generation_config, model.config, tokenizer)
     pad = getattr(tokenizer, "pad_token_id", None)
     if pad is None:
         pad = min(ends, default=0)
     # a fresh configuration: the model's own may hold penalties and temperatures
-    model.generation_config = transformers.GenerationConfig(
+    return transformers.GenerationConfig(
         do_sample=False,
         eos_token_id=None if options.sampling.ignore_eos else sorted(ends) or None,
         pad_token_id=pad,
         use_cache=True,
     )
-    return model.eval()
 
 
 def _dtype_name() -> str:

@@ -89,6 +89,31 @@ class TransformersBackend:
 
         self._model = modelling.load_model(self.options, self.tokenizer)
 
+    @contextlib.contextmanager
+    def borrow(self, model: Any, tokenizer: Tokenizer) -> Generator[None, None, None]:
+        """Use a model that is in memory already, and leave it as it was found.
+
+        Inside of the `with` block `generate` asks this model; afterwards its mode (training or
+        not, part by part) and its generation settings are those of before.
+        """
+        from medinst_eval.backends import modelling
+
+        before = model.generation_config
+        modes = [(module, module.training) for module in model.modules()]
+        self.tokenizer = tokenizer
+        self.max_model_len = self.options.max_model_len or loading.context_length(
+            model.config, tokenizer
+        )
+        try:
+            model.generation_config = modelling.generation_config(model, self.options, tokenizer)
+            self._model = model.eval()
+            yield
+        finally:
+            self._model = None
+            model.generation_config = before
+            for module, mode in modes:  # frozen parts may have a mode of their own
+                module.training = mode
+
     def generate(self, requests: Sequence[Request]) -> Generator[Generation, None, None]:
         """Answer the requests batch by batch; `Backend.generate` tells the rest.
 

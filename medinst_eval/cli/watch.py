@@ -268,7 +268,7 @@ def curve_table(curve: Curve, which: str) -> Table:
     from medinst_eval.curve import OVERALL, names, score_at
 
     shown = curve.scored[-_COLUMNS:]
-    title = f"{curve.training} · {which} metrics"
+    title = f"{Path(curve.training).name} · {which} metrics"
     if curve.baseline:
         title += " · ▲ better, ▼ worse than the baseline"
     table = Table(box=box.SIMPLE_HEAD, title=Text(printable(title)), pad_edge=False)
