@@ -51,9 +51,8 @@ def _all_used(items: list[Item], text: str) -> bool:
     """Whether every bracket of a text belongs to an item: nothing is left for other readers."""
     inside = "".join("".join(item) for item in items)
     angles = len(items) * (1 if len(items[0]) == 2 else 3)
-    return text.count("[") == len(items) + inside.count("[") and text.count(
-        "<"
-    ) == angles + inside.count("<")
+    brackets = len(items) + inside.count("[")
+    return text.count("[") == brackets and text.count("<") == angles and "<" not in inside
 
 
 def _weight(shaper: Shaper, items: list[Item]) -> float:
