@@ -107,6 +107,7 @@ def test_a_training_becomes_a_curve(
     assert "checkpoint-500: overall" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_another_baseline_gives_another_verdict_without_asking_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -135,6 +136,7 @@ def test_another_baseline_gives_another_verdict_without_asking_again(
     assert next(output.glob("*/results.json")).stat().st_mtime_ns == written
 
 
+@pytest.mark.slow
 def test_other_options_do_not_mix_into_a_curve(
     training: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -149,6 +151,7 @@ def test_other_options_do_not_mix_into_a_curve(
     assert read(tmp_path / "out") == kept
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_fails_is_one_line_and_the_next_is_evaluated(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -184,6 +187,7 @@ def add_once(training: Path, step: int) -> Path:
     return folder if folder.exists() else add(training, step, "early")
 
 
+@pytest.mark.slow
 def test_a_training_that_began_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     only, output = tmp_path / "training", tmp_path / "out"
     add(only, 500, "early")
