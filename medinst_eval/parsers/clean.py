@@ -109,8 +109,9 @@ def inside_tags(text: str) -> str:
 
 
 def drop_echo(text: str, context: ParseContext, *, within: bool = True) -> str:
-    """Take a repeated prompt or input off an output: at its start, or the whole of it anywhere."""
-    for echo in (context.prompt, context.input):
+    """Take a repeated prompt, input or instruction off an output: at its start, or anywhere."""
+    instruction = context.prompt.removesuffix(context.input).strip()
+    for echo in (context.prompt, context.input, instruction):
         if not echo.strip():
             continue
         end = _after(text, echo)

@@ -16,6 +16,8 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _PLAIN = re.compile(r"-?\d+(?:\.\d+)?\s*|null|None|[Tt]rue|[Ff]alse")
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,14})(?:\.\d{1,15})?", re.ASCII)
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 _WORDS: dict[str, Value] = {
@@ -34,7 +36,7 @@ def read(text: str) -> Value:
     values: list[Value] = []
     position = 0
     # JSON's own reader makes lone surrogates of broken escapes, which no file can hold.
-    exact = "\\ud" not in text and "\\uD" not in text
+    exact = _SURROGATE.search(text) is None
     for _ in range(_MOST_STARTS):
         start = _START.search(text, position)
         if start is None:
@@ -135,7 +137,8 @@ def _scalar(
     raw = token["double"] if token["double"] is not None else token["single"]
     value: Value = _ESCAPE.sub(_unescape, raw) if raw is not None else token["word"].strip()
     if raw is None and isinstance(value, str):
-        value = _WORDS.get(value, value)
+        number = _NUMBER.fullmatch(value)
+        value = json.loads(value) if number else _WORDS.get(value, value)
     if isinstance(box, dict) and keys[-1] is None:
         follows = text[token.end() : token.end() + 20].lstrip()
         keys[-1] = str(value) if follows.startswith(":") else None

@@ -258,6 +258,19 @@ def test_prose_without_a_list_is_unparsed(form: str, text: str) -> None:
     assert parse(form, text, ParseContext(input=TEXT)).status == "unparsed"
 
 
+def test_echoed_instruction_is_no_answer() -> None:
+    instruction = "Extract all entities. Types are [Protein, Cell], as [entity <type>]."
+    context = ParseContext(input=TEXT, labels=ENTITIES.labels, prompt=f"{instruction}\n{TEXT}")
+    answer = "[IL-2 <Protein>] [T cells <Cell>]"
+    for text in (
+        f"{instruction}\n{TEXT}\n{answer}",
+        f"{instruction}\n\n{answer}",
+        f"Task: {instruction}\nText: {TEXT}\nAnswer: {answer}",
+    ):
+        assert parse("entities", text, context).value == PROTEINS
+    assert parse("entities", f"{instruction}\n{TEXT}", context).status == "unparsed"
+
+
 def test_repeats_are_kept_and_loops_are_not() -> None:
     twice = "[IL-2 <Protein>] [aspirin <Simple_chemical>] " * 2
     assert len(parse("entities", twice, ENTITIES).value or ()) == 4  # the text has both twice

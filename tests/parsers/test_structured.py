@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from medinst_eval.parsers import structured
@@ -20,7 +20,7 @@ from medinst_eval.parsers import structured
         ("[('a', 'b'), ('c', 'd')]", [["a", "b"], ["c", "d"]]),
         ('{"a": "b",}', {"a": "b"}),
         ('{"a": ["b", "c"', {"a": ["b", "c"]}),
-        ('{"a": b c, "d": 1}', {"a": "b c", "d": "1"}),
+        ('{"a": b c, "d": 1}', {"a": "b c", "d": 1}),
         ("{'a': 'it's b'}", {"a": "it's b"}),
         ('{"a": null, "b": True}', {"a": None, "b": True}),
         ('{"a": "1"}\n{"a": "2"}', [{"a": "1"}, {"a": "2"}]),
@@ -49,6 +49,7 @@ _JSON = st.recursive(
 
 
 @given(st.dictionaries(st.text(st.characters(codec="utf-8"), max_size=5), _JSON, min_size=1))
+@example({"\\ud8": 0, "\\ud800": [1, -2.5, {"a": None}]})
 def test_valid_json_is_read_as_it_is(value: dict[str, object]) -> None:
     text = json.dumps(value, ensure_ascii=False)
     assert structured.read(text) == value
