@@ -30,6 +30,7 @@ class Guard:
         self._process: subprocess.Popen[bytes] | None = None
         self._foreign: set[int] = set()
         self._known: set[int] = set()
+        self._family: dict[int, str] = {}
         self._settled = threading.Event()
 
     def start(self) -> None:
@@ -52,10 +53,16 @@ class Guard:
         self._tell()
         self._settled.set()
 
-    def end(self) -> None:
-        """Kill what is left of the watched processes."""
+    def remember(self) -> None:
+        """Note the watched processes and their children, before those lose their parent."""
         self._tell()
-        end_processes(self._known & set(engine_processes()))
+        for pid in self._known & set(engine_processes()):
+            self._family |= {one: _born(one) for one in (pid, *_descendants(pid))}
+
+    def end(self) -> None:
+        """Kill what is left of the watched processes and of those remembered."""
+        self.remember()
+        end_processes(pid for pid, born in self._family.items() if born and _born(pid) == born)
 
     def stop(self) -> None:
         """End the watching process; the engine has ended before."""

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import gc
+import inspect
 import queue
 import threading
 from collections.abc import Generator, Iterator, Sequence
@@ -75,6 +76,7 @@ class VllmBackend:
         self._guard = Guard()
         self._started: dict[str, Any] = {}
         self._closing = threading.Event()
+        self._busy = False
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -166,6 +168,7 @@ class VllmBackend:
         results: queue.SimpleQueue[Item] = queue.SimpleQueue()
         done = 0
         feeding = self._call(self._feed(requests, results))
+        self._busy = True
         try:
             while (item := results.get()) is not None:
                 if isinstance(item, BaseException):
@@ -173,6 +176,7 @@ class VllmBackend:
                 for generation in item:
                     done += 1
                     yield generation
+            self._busy = False
         finally:
             feeding.cancel()
 
@@ -227,9 +231,12 @@ class VllmBackend:
         self._loop = self._thread = self._engine = None
         if loop is None or thread is None:
             return
+        self._guard.remember()
         if engine is not None:
             with contextlib.suppress(TimeoutError):
-                asyncio.run_coroutine_threadsafe(_shut_down(engine), loop).result(CLOSE_SECONDS)
+                # nobody waits for answers that are pending; a step of them may take many seconds
+                ending = _shut_down(engine, at_once=self._busy)
+                asyncio.run_coroutine_threadsafe(ending, loop).result(CLOSE_SECONDS)
         # what is left now hangs, or is still loading: a call that ends when its processes do
         self._guard.end()
         loop.call_soon_threadsafe(loop.stop)
@@ -269,8 +276,11 @@ def _load_errors(options: BackendOptions) -> Iterator[None]:
         ) from error
 
 
-async def _shut_down(engine: Any) -> None:
-    engine.shutdown()
+async def _shut_down(engine: Any, *, at_once: bool) -> None:
+    if at_once and "timeout" in inspect.signature(engine.shutdown).parameters:
+        engine.shutdown(timeout=0.0)
+    else:
+        engine.shutdown()
 
 
 def _serve_loop(loop: asyncio.AbstractEventLoop) -> None:

@@ -10,6 +10,7 @@ from medinst_eval.backends import choices as choice
 from medinst_eval.backends import loading
 from medinst_eval.backends.base import BackendOptions, Tokenizer
 from medinst_eval.backends.batches import failed
+from medinst_eval.errors import BackendError
 from medinst_eval.types import Generation, Request
 
 
@@ -86,6 +87,11 @@ class Asker:
         )
 
     async def _choose(self, request: Request, ids: list[int]) -> Generation:
+        if not hasattr(self.sampling_params, "logprob_token_ids"):
+            raise BackendError(
+                "log-probabilities of choices need a newer vLLM (`pip install -U vllm`); "
+                "or use --backend transformers"
+            )
         tails = choice.continuation_ids(self.tokenizer, request.prompt.text or "", request.choices)
         found: dict[choice.Prefix, Mapping[int, float]] = {}
         for number, (prefix, wanted) in enumerate(choice.questions(tails).items()):

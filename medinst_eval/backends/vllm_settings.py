@@ -113,6 +113,7 @@ def quiet() -> dict[str, str]:
         "VLLM_LOGGING_LEVEL": "ERROR",
         "VLLM_NO_USAGE_STATS": "1",
         "VLLM_WORKER_SHUTDOWN_TIMEOUT_SECONDS": "1",
+        "PYTHONWARNINGS": "ignore",
     }
     return {name: value for name, value in wanted.items() if name not in os.environ}
 
