@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,3 +18,12 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data beside the checkout ({folder.name}/ is absent)")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def environment_restored() -> Iterator[None]:
+    """Give every test the environment that the first one had: `--offline` changes it for good."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
