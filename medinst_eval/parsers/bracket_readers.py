@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from medinst_eval.parsers import list_readers, markup
 from medinst_eval.parsers.items import (
+    ASIDE,
     LONGEST_ITEM,
     comma_list,
     in_input,
@@ -24,6 +25,8 @@ Reader = Callable[[Shaper, str], list[Item]]
 _CLOSER = re.compile(r"<([^<>\n]{1,400})>[\s\"'*`.,;]{0,4}\]")
 _TRIPLE_CLOSER = re.compile(r">[\s\"'*`.,;]{0,4}\]")
 _ANGLE = re.compile(r"<([^<>\n]{1,400})>")
+_JOINTS = frozenset({"and", "or", ",", ";", "-", "*"})
+_MOST_WORDS = 12
 _QUOTED = re.compile(r"[\"“]([^\"“”\n]{1,300})[\"”]")
 _NUMBERS = re.compile(r"[\d,;\s-]{1,20}")
 _MOST_WEIGHED = 2000
@@ -44,6 +47,8 @@ def read(shaper: Shaper, text: str) -> list[Item]:
         weight = _weight(shaper, items)
         if items and (not best or weight > best_weight):
             best, best_weight = items, weight
+    if shaper.size == 2 and not any(in_input(shaper, item[0]) for item in best):
+        return in_prose(shaper, text) or best
     return best
 
 
@@ -166,6 +171,25 @@ def open_angles(shaper: Shaper, text: str) -> list[Item]:
     return items
 
 
+def in_prose(shaper: Shaper, text: str) -> list[Item]:
+    """`IL-2 (Protein) acts on T cells (Cell)`: the words before a type that the input has."""
+    items: list[Item] = []
+    position = 0
+    for match in ASIDE.finditer(text):
+        if not is_type(shaper, match[1]):
+            continue
+        words = text[position : match.start()].rpartition("\n")[2].split()[-_MOST_WORDS:]
+        position = match.end()
+        while words and words[0].casefold() in _JOINTS:
+            words = words[1:]
+        ends = (" ".join(words[place:]).strip(",;:") for place in range(len(words)))
+        mention = next((end for end in ends if in_input(shaper, end)), "")
+        item = shaper.item((mention, match[1])) if mention else None
+        if item:
+            items.append(item)
+    return items
+
+
 def bare_brackets(shaper: Shaper, text: str) -> list[Item]:
     """`[mention]`, `[mention, type]`, `[a, b]` (a comma list in one bracket), `(a, CID, b)`."""
     contents = _contents(text, "[", "]") or (_contents(text, "(", ")") if shaper.size == 3 else [])
@@ -220,6 +244,7 @@ _READERS: dict[int, tuple[Reader, ...]] = {
         quoted,
         bare_brackets,
         list_readers.table,
+        list_readers.records,
         list_readers.lines,
     ),
     2: (
@@ -229,6 +254,7 @@ _READERS: dict[int, tuple[Reader, ...]] = {
         bare_brackets,
         list_readers.table,
         open_angles,
+        list_readers.records,
         list_readers.lines,
         quoted,
     ),
@@ -237,6 +263,7 @@ _READERS: dict[int, tuple[Reader, ...]] = {
         list_readers.from_json,
         bare_brackets,
         list_readers.table,
+        list_readers.records,
         list_readers.lines,
     ),
 }

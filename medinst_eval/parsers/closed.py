@@ -6,22 +6,15 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
-from typing import Literal
+from typing import Literal, TypeVar
 
 from medinst_eval.parsers.clean import fold, straighten_quotes
+from medinst_eval.parsers.words import Words, follow, whole_number, words_of
 
 WEAK = frozenset({"yes", "no", "maybe", "none", "not", "true", "false", "a", "i"})
 """Words of everyday prose: as labels they count only where they stand alone."""
 
-_SYMBOLS = "<>≤≥±%=↑↓+"
-_TOKEN = re.compile(rf"[^\W_]+|[{_SYMBOLS}]|(?<!\w)-(?=\d)")
-_ARTICLE = frozenset({"the", "a", "an"})
-_WIDEST_GAP = 4
-"""Signs that may stand between two words of a member."""
-_BEFORE_NUMBER = "0123456789.,<>≤≥"
-_BEHIND_NUMBER = re.compile(r"\s?%|[.,]\d")
-SPACE = re.compile(r"[\s\"'(\[{:=*_>-]{0,12}")
+SPACE = re.compile(r"(?:[\s\"'(\[{:=*_]|[->](?!\s?\d)){0,12}")
 _FILLER = re.compile(
     r"(?:(?:option|choice|letter|answer|label|number|that|the|most likely|likely|probably|clearly"
     r"|indeed|definitely|therefore|thus|correct|claim|evidence|text|it|is|to be)\b[\s\"'(:\[]{1,4})"
@@ -54,6 +47,9 @@ _LETTER_WORDS = re.compile(
 )
 
 
+_Key = TypeVar("_Key", str, tuple[str, ...])
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hit:
     """A member found in a text."""
@@ -68,47 +64,6 @@ class Hit:
 
 class Conflict(Exception):  # noqa: N818 - a signal inside this room, never seen outside
     """Two members where one was asked for."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Words:
-    """Words and signs of a text, in lower case, with their places."""
-
-    texts: tuple[str, ...]
-    starts: tuple[int, ...]
-    ends: tuple[int, ...]
-
-
-@lru_cache(maxsize=8)
-def _words(text: str) -> _Words:
-    found = list(_TOKEN.finditer(text))
-    return _Words(
-        texts=tuple(match[0].casefold() for match in found),
-        starts=tuple(match.start() for match in found),
-        ends=tuple(match.end() for match in found),
-    )
-
-
-def _follow(writing: tuple[str, ...], words: _Words, place: int) -> int | None:
-    """Place of the last word of a writing that starts at a place; articles between may be more."""
-    last = place
-    for expected in writing[1:]:
-        after = last + 1
-        if after < len(words.texts) and words.texts[after] != expected:
-            after += words.texts[after] in _ARTICLE
-        if after >= len(words.texts) or words.texts[after] != expected:
-            return None
-        if words.starts[last + 1] - words.ends[last] > _WIDEST_GAP:
-            return None
-        last = after
-    return last
-
-
-def _whole_number(text: str, start: int, end: int) -> bool:
-    """Whether a match that starts or ends with a digit is not cut out of another number."""
-    if text[start].isdigit() and text[max(0, start - 1) : start] in tuple(_BEFORE_NUMBER):
-        return False
-    return not (text[end - 1].isdigit() and _BEHIND_NUMBER.match(text, end))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,7 +86,7 @@ class Vocabulary:
 
     def scan(self, text: str) -> Iterator[Hit]:
         """All members named by their text, longest first, not overlapping."""
-        words = _words(text)
+        words = words_of(text)
         place = 0
         while place < len(words.texts):
             hit = self._match(text, words, place)
@@ -183,7 +138,7 @@ class Vocabulary:
         return None if second is None or second.index == hit.index else second
 
     def _text_at(self, text: str, position: int) -> Hit | None:
-        words = _words(text)
+        words = words_of(text)
         for start in (position, end_of(_ARTICLES, text, position)):
             place = bisect_left(words.starts, start)
             if place < len(words.starts) and words.starts[place] == start:
@@ -192,14 +147,14 @@ class Vocabulary:
                     return hit
         return None
 
-    def _match(self, text: str, words: _Words, place: int) -> Hit | None:
+    def _match(self, text: str, words: Words, place: int) -> Hit | None:
         """The member whose longest writing starts at a word."""
         for writing, index in self.writings.get(words.texts[place], ()):
-            last = _follow(writing, words, place)
+            last = follow(writing, words, place)
             if last is None:
                 continue
             start, end = words.starts[place], words.ends[last]
-            if _whole_number(text, start, end):
+            if whole_number(text, start, end):
                 return Hit(index=index, start=start, end=end)
         return None
 
@@ -238,7 +193,7 @@ class Vocabulary:
         return opened or re.match(r"[\s.,;:!\"'*)]", text[hit.end : hit.end + 1] or " ") is not None
 
 
-_SEPARATOR = re.compile(r"[\s).:,;\]}\"'*_=-]{0,8}")
+_SEPARATOR = re.compile(r"(?:[\s).:,;\]}\"'*_=]|-(?!\d)){0,8}")
 _ARTICLES = re.compile(r"(?:the|an?|it is (?:an?|the)?|to|with|start)\s{1,3}", re.IGNORECASE)
 
 
@@ -262,35 +217,31 @@ def build(
         letters: Members may be called by letter.
         numbers: Members may be called by number; off where a member itself is a number.
     """
-    writings: dict[str, int] = {}
-    shared: set[str] = set()
-    for surface, index in surfaces:
-        if not surface.strip():
-            continue
-        if writings.setdefault(surface, index) != index:
-            shared.add(surface)
+    texts = [(surface, index) for surface, index in surfaces if surface.strip()]
+    exact = _unshared((fold(surface), index) for surface, index in texts)
+    spoken = _unshared((words_of(straighten_quotes(text)).texts, index) for text, index in texts)
     first: dict[str, list[tuple[tuple[str, ...], int]]] = {}
-    for surface in sorted(writings, key=lambda item: (-len(item), item)):
-        words = _words(straighten_quotes(surface)).texts
-        if words and surface not in shared:
-            first.setdefault(words[0], []).append((words, writings[surface]))
-    exact: dict[str, int] = {}
-    for surface, index in writings.items():
-        if surface not in shared:
-            exact.setdefault(fold(surface), index)
+    for words, index in sorted(spoken.items(), key=lambda item: -len(item[0])):
+        if words:
+            first.setdefault(words[0], []).append((words, index))
     weak = frozenset(i for i, name in enumerate(names) if name.casefold() in WEAK)
     numeric = any(any(char.isdigit() for char in name[:2]) for name in names)
     return Vocabulary(
         names=tuple(names),
-        writings={
-            word: tuple(sorted(group, key=lambda item: -len(item[0])))
-            for word, group in first.items()
-        },
+        writings={word: tuple(group) for word, group in first.items()},
         exact={key: index for key, index in exact.items() if key},
         weak=weak,
         letters=letters,
         numbers=numbers and not numeric,
     )
+
+
+def _unshared(pairs: Iterable[tuple[_Key, int]]) -> dict[_Key, int]:
+    """Keys with the member they stand for, without those that two members share."""
+    owners: dict[_Key, set[int]] = {}
+    for key, index in pairs:
+        owners.setdefault(key, set()).add(index)
+    return {key: min(indexes) for key, indexes in owners.items() if len(indexes) == 1}
 
 
 def negated(text: str, hit: Hit) -> bool:

@@ -20,6 +20,8 @@ LONGEST_ITEM = 2000
 """Characters; what is longer is no item."""
 
 _ANGLE = re.compile(r"<([^<>\n]{1,400})>")
+ASIDE = re.compile(r"[(\[<]([^()\[\]<>\n]{1,400})[)\]>]")
+"""What stands in brackets behind a mention."""
 _JOINT = re.compile(r">\s{0,4}(?:,|\||;|-+>|→|:)?\s{0,4}<")
 _KEYED = re.compile(
     r"(?:^|[,;|]\s{0,4})\s{0,4}[\"'*]{0,3}([A-Za-z][\w ]{0,30}?)[\"'*]{0,3}\s{0,2}[:=]\s{0,4}"
@@ -37,6 +39,9 @@ _SEPARATORS = (
 )
 _ANY = re.compile(r"\s{0,4}(?:-{1,3}>|→|=>|[|;]|,\s|:\s|\s[-–—]\s|\t)\s{0,4}")
 _MIXED = re.compile(r"\s{0,4}(?:-{1,3}>|→|=>|\||;\s|:\s|\s[-–—]\s|\t)\s{0,4}")
+_LABELLED_ARROW = re.compile(r"-\s{0,2}\[?[A-Za-z][\w-]{0,40}\]?\s{0,2}-{1,3}>")
+_EDGES = " \t-–—>→=|:;,.()[]<>\"'*"
+_TWO = re.compile(r"\s*(?:-{1,3}>|→|[|;,]|\s[-–—]\s)\s*")
 _CLOSING = {")": "(", "]": "[", "}": "{"}
 
 
@@ -80,7 +85,14 @@ def pair(shaper: Shaper, text: str) -> Item | None:
     """
     if len(text) > LONGEST_ITEM:
         return None
-    text = unwrap(text)
+    item = _pair(shaper, unwrap(text))
+    if item and any(is_type(shaper, match[1]) for match in ASIDE.finditer(item[0])):
+        # Several items in a row, unless the input has the whole as one mention.
+        return item if in_input(shaper, item[0]) else None
+    return item
+
+
+def _pair(shaper: Shaper, text: str) -> Item | None:
     stated = keyed(shaper, text)
     if stated:
         return stated
@@ -147,16 +159,41 @@ def triple(shaper: Shaper, text: str) -> Item | None:
     stated = keyed(shaper, text) or _angles(shaper, text)
     if stated:
         return stated
+    labelled = _around(shaper, text) if _LABELLED_ARROW.search(text) else None
+    if labelled:
+        return labelled
     for separator in (*_SEPARATORS, _MIXED, _ANY):
         parts = [part for part in separator.split(text) if part.strip()]
         if len(parts) >= 3 and any(is_type(shaper, bare(part)) for part in parts):
             item = arrange(shaper, parts)
             if item:
                 return item
+    around = _around(shaper, text)
+    if around:
+        return around
     parts = _ARROW.split(text)
     if shaper.form == "relations" and len(parts) == 2 and all(part.strip() for part in parts):
         return shaper.item((parts[0], "", parts[1]))
     return None
+
+
+def _around(shaper: Shaper, text: str) -> Item | None:
+    """Two fields that stand in the input, and the type: `a CID b`, `a - b (CID)`, `CID(a, b)`."""
+    if not shaper.context.input or not shaper.context.labels:
+        return None
+    places = [
+        (match.start(), match.end())
+        for label in shaper.context.labels
+        for match in re.finditer(rf"(?<!\w){re.escape(label)}(?!\w)", text)
+    ]
+    if len(places) != 1:
+        return None
+    start, end = places[0]
+    before, after = text[:start].strip(_EDGES), text[end:].strip(_EDGES)
+    fields = [before, after] if before and after else _TWO.split(before or after)
+    if len(fields) != 2 or not all(in_input(shaper, field) for field in fields):
+        return None
+    return shaper.item([text[start:end], *fields])
 
 
 def _angles(shaper: Shaper, text: str) -> Item | None:

@@ -163,6 +163,47 @@ def _is_field(shaper: Shaper, line: str) -> bool:
     return field is not None and any(fold(field[1]) in names for names in FIELDS[shaper.form])
 
 
+def records(shaper: Shaper, text: str) -> list[Item]:
+    """One field a line, as in YAML: `entity: IL-2`, `type: Protein`; a name that comes again
+    starts the next item."""
+    items: list[Item] = []
+    record: dict[str, str] = {}
+    known = frozenset().union(*FIELDS[shaper.form])
+    for line in (*text.split("\n"), ""):
+        name, mark, value = unbullet(line).strip().partition(":")
+        key = fold(name) if mark and len(name) <= 40 else ""
+        if key in known and value.strip():
+            if key in record:
+                items += _recorded(shaper, record)
+                record = {}
+            record[key] = value.strip(" ,")
+    return items + _recorded(shaper, record)
+
+
+def _recorded(shaper: Shaper, record: dict[str, str]) -> list[Item]:
+    item = shaper.record(record) if len(record) >= min(2, shaper.size) else None
+    return [item] if item else []
+
+
+def _several(shaper: Shaper, line: str) -> list[Item]:
+    """Items on one line: `IL-2 (Protein), T cells (Cell)`, or mentions that the input all has."""
+    line = unwrap(line)
+    for separator in (r";\s", r"[,;]\s"):
+        parts = [part for part in re.split(separator, line.rstrip(" .")) if part.strip()]
+        if len(parts) < 2:
+            continue
+        if shaper.size == 2:
+            found = [pair(shaper, part) for part in parts]
+            items = [item for item in found if item]
+            if len(items) == len(parts):
+                return items
+    parts = comma_list(shaper, line)
+    if len(parts) < 2 or not all(in_input(shaper, part) for part in parts):
+        return []
+    found = [shaper.untyped(part) for part in parts]
+    return [item for item in found if item]
+
+
 def _line(shaper: Shaper, line: str, heading: str, *, listed: bool) -> list[Item]:
     if shaper.size == 2:
         found = keyed(shaper, line)
@@ -170,8 +211,15 @@ def _line(shaper: Shaper, line: str, heading: str, *, listed: bool) -> list[Item
         if items:
             return items
         found = pair(shaper, line) or pair(shaper, line.rstrip("."))
-        if found:
+        if found and in_input(shaper, found[0]):
             return [found]
+        several = _several(shaper, line)
+        if several or found:
+            return several or [item for item in (found,) if item]
+    elif not in_input(shaper, line):
+        several = _several(shaper, line)
+        if several:
+            return several
     if not listed and not heading and not in_input(shaper, line):
         return []
     mention = unwrap(line)

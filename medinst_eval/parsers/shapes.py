@@ -63,11 +63,18 @@ _LETTER = re.compile(r"[^\W_]")
 _NOTHING = frozenset({"none", "null", "n/a", "na", "nil", "noentities", "noentity", "empty", ""})
 
 
+@lru_cache(maxsize=8)
+def _casefold(text: str) -> str:
+    return text.casefold()
+
+
 def stands_in(text: str, source: str) -> bool:
-    """Whether a source holds a mention, not cut out of a longer word."""
+    """Whether a source holds a mention, in any case, not cut out of a longer word."""
     text = text.strip()
     if not text or len(text) > LONGEST_MENTION:
         return False
+    if text not in source:
+        text, source = text.casefold(), _casefold(source)
     start = source.find(text)
     for _ in range(20):
         if start < 0:

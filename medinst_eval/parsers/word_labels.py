@@ -19,6 +19,7 @@ _LINE = re.compile(
     rf"(?:\s{{0,4}}(?:[:=|,\t]|->|→|–|-(?=\s))\s{{0,4}}|\s{{1,8}})[\"'*`\[(]{{0,3}}"
     rf"(?P<label>{_TAG})[\"'*`\])]{{0,3}}[\s|,;]{{0,8}}"
 )
+_OTHER_LABEL = re.compile(r"\S\s?(\[[A-Za-z][A-Za-z _-]{1,40}\])(?=\s|$)")
 _STEPS = {"B": "B", "I": "I", "O": "O", "E": "I", "L": "I", "S": "B", "U": "B"}
 _BARE = re.compile(rf"[\s,;|\[\]\"'()]{{0,4}}({_TAG})(?=[\s,;|\]\"')]|$)")
 _LONGEST_CHUNK = 6
@@ -104,10 +105,43 @@ def _step(tag: str) -> str:
     return _STEPS[tag[0]]
 
 
-def _bracketed(text: str, _: ParseContext) -> Pairs:
+def _foreign(text: str, context: ParseContext) -> bool:
+    """Whether words carry labels of another kind, such as `cancer [Disease]`."""
+    return any(
+        not _BRACKETED.fullmatch(match[1]) and match[1] not in context.input
+        for match in _OTHER_LABEL.finditer(text)
+    )
+
+
+def _leading(text: str) -> Pairs:
+    """`[B] breast [I] cancer`: labels before their words; none where one stands at the end."""
+    labels = list(_BRACKETED.finditer(text))
+    ends = [match.start() for match in labels[1:]] + [len(text)]
+    pairs: Pairs = []
+    for match, end in zip(labels, ends, strict=True):
+        words = text[match.end() : end].split()
+        if len(words) != 1:
+            return []
+        pairs.append((words[0], _step(match[1])))
+    return pairs
+
+
+def _plain(text: str, _: ParseContext) -> Pairs:
+    """`breast B cancer I`: words and labels in turn."""
+    tokens = text.split()
+    if len(tokens) % 2 or not all(re.fullmatch(_TAG, tag) for tag in tokens[1::2]):
+        return []
+    return [(word, _step(tag)) for word, tag in zip(tokens[::2], tokens[1::2], strict=True)]
+
+
+def _bracketed(text: str, context: ParseContext) -> Pairs:
     """`word [B]`, `two words [B-Disease]`, `word (B)`: what stands between labels is labelled."""
     pairs: Pairs = []
     position = 0
+    if _foreign(text, context):
+        return []
+    if _BRACKETED.match(text):
+        return _leading(text)
     for match in _BRACKETED.finditer(text):
         chunk = text[position : match.start()]
         chunk = chunk.rpartition("\n")[2] if chunk.rpartition("\n")[2].strip() else chunk
@@ -215,7 +249,7 @@ def _tagged(text: str) -> Pairs:
 
 
 _READERS: tuple[Callable[[str, ParseContext], Pairs], ...] = (
-    _bracketed, _json, _slashed, _lines, _marked, _marked_within,
+    _bracketed, _json, _slashed, _lines, _marked, _marked_within, _plain,
 )  # fmt: skip
 
 

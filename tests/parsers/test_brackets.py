@@ -117,6 +117,15 @@ def test_gold_of_another_form_is_unparsed(form: str, text: str) -> None:
         "<Protein>IL-2</Protein> acts on <Cell>T cells</Cell>",
         f"{TEXT}\n[IL-2 <Protein>] [T cells <Cell>]",
         "[entity <type>]: [IL-2 <Protein>] [T cells <Cell>]",
+        "entities:\n- entity: IL-2\n  type: Protein\n- entity: T cells\n  type: Cell",
+        "Entity: IL-2\nType: Protein\n\nEntity: T cells\nType: Cell",
+        "1. Entity: IL-2, Type: Protein\n2. Entity: T cells, Type: Cell",
+        "IL-2 (Protein), T cells (Cell)",
+        "IL-2 [Protein], T cells [Cell]",
+        "IL-2: Protein; T cells: Cell",
+        "{IL-2: Protein, T cells: Cell}",
+        "The entities are IL-2 (Protein) and T cells (Cell).",
+        "IL-2,Protein\nT cells,Cell",
     ],
 )
 def test_entities_in_many_ways(text: str) -> None:
@@ -177,10 +186,24 @@ def test_links_in_many_ways(text: str) -> None:
         '[{"subject": "aspirin", "predicate": "CID", "object": "asthma"}]',
         '[["aspirin", "CID", "asthma"]]',
         "[entity1: aspirin, relation: CID, entity2: asthma]",
+        "entity1: aspirin\nrelation: CID\nentity2: asthma",
+        "aspirin CID asthma.",
+        "aspirin - asthma (CID)",
+        "CID(aspirin, asthma)",
+        "aspirin --CID--> asthma",
+        "- CID: aspirin, asthma",
     ],
 )
 def test_relations_in_many_ways(text: str) -> None:
     assert parse("relations", text, RELATIONS).value == PAIR
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["aspirin causes asthma", "The CID is in the text.", "CID", "IL-2 has no CID to asthma here."],
+)
+def test_prose_is_no_relation(text: str) -> None:
+    assert parse("relations", text, RELATIONS).status == "unparsed"
 
 
 def test_relation_without_its_name_keeps_the_pair() -> None:
@@ -220,6 +243,7 @@ def test_events_in_many_ways(text: str) -> None:
         '{"coreferences": ["IL-2", "T cells"]}',
         '[{"mention": "IL-2"}, {"mention": "T cells"}]',
         '"IL-2", "T cells"',
+        "IL-2, T cells",
         "The co-references are: [IL-2] and [T cells].",
         "[co-reference entity]: [IL-2] [T cells]",
         "| Co-reference |\n|---|\n| IL-2 |\n| T cells |",

@@ -97,6 +97,12 @@ def test_option_in_doubt_is_unparsed(text: str) -> None:
         (SIGNS, "> 5 mg/dL", "> 5 mg/dL"),
         (SIGNS, "It is < 5 mg/dL", "< 5 mg/dL"),
         (DRUGS, "diabetes", "Type 1 diabetes"),
+        (ParseContext(options=("-1", "1", "0")), "**1**", "1"),
+        (ParseContext(options=("-1", "1", "0")), "The answer is -1.", "-1"),
+        (ParseContext(options=("-1", "1", "0")), "The answer is 1.", "1"),
+        (ParseContext(options=("-1", "1", "0")), "A. -1", "-1"),
+        (ParseContext(options=("<5", ">5", "10")), "(5)", None),
+        (ParseContext(options=("<5", ">5", "10")), "The answer is >5.", ">5"),
     ],
 )
 def test_hard_options(context: ParseContext, text: str, expected: str | None) -> None:

@@ -41,6 +41,8 @@ PAIRS = list(zip(WORDS, LABELS, strict=True))
         json.dumps({"tokens": WORDS, "labels": list(LABELS)}),
         "```json\n" + json.dumps(list(LABELS)) + "\n```",
         " ".join(LABELS),
+        " ".join(f"{word} {label}" for word, label in PAIRS),
+        " ".join(f"[{label}] {word}" for word, label in PAIRS),
         "Patients with <span>breast cancer</span> and <span>A - T</span> were seen",
         "Here you are:\n\nPatients with <b>breast cancer</b> and <b>A-T</b> were seen.\n\nNote: ok",
         f"{GOLD} {GOLD} {GOLD}",
@@ -96,6 +98,7 @@ def test_joined_words_keep_one_entity() -> None:
         "Mice [O] have [O] asthma [B]",
         "<span>breast cancer</span>",
         "[B] [I] [O]",
+        "Patients with breast [Disease] cancer [Disease] and [O] A - T were [O] seen [O]",
         "Some [O] other [O] text [O] of [O] the [O] same [O] length [O] and [O] kind [O] here [O]",
     ],
 )
