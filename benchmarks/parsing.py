@@ -52,14 +52,14 @@ class Output:
     context: ParseContext
     meant: Answer | None = None
     """What the output says, read in another way."""
-    words: tuple[str, ...] = ()
+    words: tuple[str, ...] | None = None
     """Entities marked in the output that the input has, where nothing better is known."""
 
     def judge(self, value: Answer) -> bool | None:
         """Whether a value is what the output says; None: cannot be told."""
         if self.meant is not None:
             return value == self.meant
-        if self.words:
+        if self.words is not None:
             # Equal strings are a proof, different ones are not: the model may have changed words.
             return True if entities(value, self.context.input.split()) == self.words else None
         return None
@@ -179,7 +179,7 @@ def outputs(shared: Path) -> Iterator[Output]:
             text=line["output"],
             context=ParseContext(input=" ".join(words), prompt=line["prompt"]),
             meant=by_letters(line["output"], words) if marked else None,
-            words=marked_words(line["output"], words),
+            words=marked_words(line["output"], words) if marked else None,
         )
     for line in lines(folder / "zeroshotre.jsonl"):
         relations = json.loads(line["output"])["relations"]
