@@ -38,7 +38,7 @@ def ask(
     )
     if not pending:
         return
-    starter = _start_in_background(backend, clock)
+    starter = _Starter(backend, clock)
     observer.stage("prompts")
     started = time.perf_counter()
     built = build_prompts(config, backend, pending, limits)
@@ -169,10 +169,6 @@ class _Starter:
         self._thread.join()
         if self._error is not None:
             raise self._error
-
-
-def _start_in_background(backend: Backend, clock: Clock) -> _Starter:
-    return _Starter(backend, clock)
 
 
 @dataclass(kw_only=True)

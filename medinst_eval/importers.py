@@ -13,8 +13,8 @@ from typing import Any
 from medinst_eval import store
 from medinst_eval.config import safe_name
 from medinst_eval.errors import InputError, closest
+from medinst_eval.finishing import RunRows, score_folder
 from medinst_eval.manifest import now, package_version
-from medinst_eval.rescore import RunRows, score_folder
 from medinst_eval.scoring import ScoringOptions, TaskRows
 from medinst_eval.suites import MEDINST32, suite_cards
 from medinst_eval.tasks.card import TaskCard
@@ -206,7 +206,7 @@ def make_run(found: Foreign, folder: Path, options: ScoringOptions, *, fresh: bo
                     opened.append(prediction)
         absent = tuple(name for name in cards if name not in found.tasks)
         rows = RunRows(tasks=tuple(tasks), suite=tuple(cards.values()), absent=absent)
-        return score_folder(opened, rows, options)
+        return score_folder(opened, rows, options, timing={})
 
 
 def _task(card: TaskCard, rows: Sequence[ForeignRow]) -> TaskRows:

@@ -187,6 +187,7 @@ def _data(config: RunConfig, dataset: Dataset) -> dict[str, Any]:
             for task in dataset.tasks
         },
         "absent": list(dataset.absent),
+        "warnings": list(dataset.warnings),
     }
 
 

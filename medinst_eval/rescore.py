@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medinst_eval import data, store, summary
+from medinst_eval import data, store
 from medinst_eval.errors import InputError, NotComparableError, StoreError
 from medinst_eval.files import read_json
-from medinst_eval.manifest import now, scoring_record
-from medinst_eval.scoring import ScoringOptions, TaskRows, score_tasks
-from medinst_eval.suites import MEDINST32, manifest_cards
+from medinst_eval.finishing import RunRows, pair_rows, score_folder
+from medinst_eval.manifest import scoring_record
+from medinst_eval.scoring import ScoringOptions
+from medinst_eval.suites import manifest_cards
 from medinst_eval.tasks.card import TaskCard
 from medinst_eval.types import Prediction, Sample
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunRows:
-    """The tasks of a run folder with their rows, and the suite they belong to."""
-
-    tasks: tuple[TaskRows, ...]
-    suite: tuple[TaskCard, ...]
-    absent: tuple[str, ...] = ()
 
 
 def stored_options(manifest: Mapping[str, Any], **changes: Any) -> ScoringOptions:
@@ -58,35 +48,14 @@ def rescore(path: Path, **changes: Any) -> dict[str, Any]:
     with store.open_run(path, manifest) as folder:
         rows = load_rows(path, manifest, folder.predictions)
         folder.write_manifest(scoring=scoring_record(options))
-        return score_folder(folder, rows, options)
+        timing = _timing(folder.path)
+        return score_folder(folder, rows, options, timing=timing)
 
 
-def score_folder(folder: store.RunFolder, rows: RunRows, options: ScoringOptions) -> dict[str, Any]:
-    """Score rows and write samples, statistics and results into an opened run folder."""
-    started = time.perf_counter()
-    scores = score_tasks(rows.tasks, options)
-    old_results = folder.path / store.RESULTS
-    old = read_json(old_results, "results") if old_results.is_file() else {}
-    timing = {**old.get("timing", {}), "score_s": round(time.perf_counter() - started, 3)}
-    kept = [p for task in rows.tasks for p in task.predictions if p is not None]
-    timing.setdefault("prompt_tokens", sum(p.prompt_tokens for p in kept))
-    timing.setdefault("output_tokens", sum(p.output_tokens for p in kept))
-    manifest = folder.manifest
-    facts = summary.RunFacts(
-        run=manifest["run"],
-        model=manifest["model"]["name"],
-        shots=manifest["prompt"]["shots"],
-        suite=manifest.get("suite", MEDINST32),
-        absent=rows.absent,
-        timing=timing,
-    )
-    results: dict[str, Any] = summary.results(facts, scores, rows.suite)
-    if not manifest.get("ended"):
-        folder.write_manifest(ended=now())
-    folder.write_scores(
-        results=results, samples=summary.samples(scores), stats=summary.statistics(scores)
-    )
-    return results
+def _timing(path: Path) -> Mapping[str, float]:
+    """What the last scoring of a run recorded of its time; nothing where there was none."""
+    results = path / store.RESULTS
+    return read_json(results, "results").get("timing", {}) if results.is_file() else {}
 
 
 def read_manifest(path: Path) -> store.Manifest:
@@ -117,13 +86,8 @@ def load_rows(
     rows = []
     for card in cards:
         mine = samples.get(card.name, [])
-        answers = [predictions.get(s.id) for s in mine]
-        matching = [
-            p if p is not None and p.key == s.key else None
-            for p, s in zip(answers, mine, strict=True)
-        ]
         warnings = tuple(wanted[card.name].get("warnings", ()))
-        rows.append(TaskRows(card=card, samples=mine, predictions=matching, warnings=warnings))
+        rows.append(pair_rows(card, mine, predictions, warnings))
     return RunRows(tasks=tuple(rows), suite=suite, absent=tuple(manifest["data"].get("absent", ())))
 
 
@@ -196,7 +160,7 @@ def merge(paths: Sequence[Path], target: Path, *, fresh: bool) -> Any:
             if prediction.id not in folder.predictions:
                 folder.append(prediction)
         rows = load_rows(target, whole, folder.predictions)
-        return score_folder(folder, _in_order(rows, paths), stored_options(whole))
+        return score_folder(folder, _in_order(rows, paths), stored_options(whole), timing={})
 
 
 def _in_order(rows: RunRows, paths: Sequence[Path]) -> RunRows:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from medinst_eval import backends, data, offline, store, summary, tasks
+from medinst_eval import backends, data, offline, store, tasks
 from medinst_eval.asking import ask
 from medinst_eval.config import RunConfig
 from medinst_eval.errors import InputError, closest
-from medinst_eval.manifest import backend_record, build_manifest, now
+from medinst_eval.finishing import RunRows, pair_rows, score_folder
+from medinst_eval.manifest import backend_record, build_manifest
 from medinst_eval.observer import Clock, Observer, Silent
-from medinst_eval.scoring import TaskRows, score_tasks
 from medinst_eval.suites import HUB_IDS, MEDINST32, MMLU_MEDICINE, is_own, suite_cards
 from medinst_eval.tasks.card import TaskCard
-from medinst_eval.types import Prediction, Sample
+from medinst_eval.types import Sample
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +51,7 @@ def run(config: RunConfig, observer: Observer | None = None) -> RunOutcome:
     name = _backend_name(config, observer)
     observer.stage("data")
     started = time.perf_counter()
-    suite = suite_cards(config.suite, config.task_files)
-    cards, dataset = load_samples(config)
+    suite, cards, dataset = load_samples(config)
     if dataset.absent:
         observer.note(f"absent from {dataset.source}: {', '.join(dataset.absent)}")
     samples = {task.card.name: _shard(task.samples, config.shard) for task in dataset.tasks}
@@ -74,8 +73,18 @@ def run(config: RunConfig, observer: Observer | None = None) -> RunOutcome:
             backend.close()
             if "engine" in record:
                 opened.write_manifest(backend=record)
-            rows = task_rows(dataset, samples, opened.predictions)
-            results = _score(config, rows, dataset, suite, opened, observer, clock)
+            observer.stage("score")
+            pairs = (
+                pair_rows(task.card, samples[task.card.name], opened.predictions, task.warnings)
+                for task in dataset.tasks
+            )
+            results = score_folder(
+                opened,
+                RunRows(tasks=tuple(pairs), suite=suite, absent=dataset.absent),
+                config.scoring(),
+                timing={name: round(seconds, 3) for name, seconds in clock.seconds.items()},
+                on_task=observer.scored,
+            )
     finally:
         backend.close()
     return RunOutcome(path=folder, results=results)
@@ -98,11 +107,13 @@ def _backend_name(config: RunConfig, observer: Observer) -> str:
     return "ray" if on_ray else config.backend
 
 
-def load_samples(config: RunConfig) -> tuple[tuple[TaskCard, ...], data.Dataset]:
-    """The cards that a run asks, and their rows (shards are cut later)."""
-    cards = suite_cards(config.suite, config.task_files)
+def load_samples(
+    config: RunConfig,
+) -> tuple[tuple[TaskCard, ...], tuple[TaskCard, ...], data.Dataset]:
+    """All cards of the suite, those that a run asks, and their rows (shards are cut later)."""
+    suite = cards = suite_cards(config.suite, config.task_files)
     if config.tasks:
-        cards = tasks.select(cards, config.tasks)
+        cards = tasks.select(suite, config.tasks)
     dataset = data.load(
         cards,
         source=config.data or HUB_IDS.get(config.suite, HUB_IDS[MEDINST32]),
@@ -117,7 +128,7 @@ def load_samples(config: RunConfig) -> tuple[tuple[TaskCard, ...], data.Dataset]
     if config.suite == MMLU_MEDICINE and config.choice_scoring == "logprob":
         weighed = (t if is_own(t.card) else _with_choices(t) for t in dataset.tasks)
         dataset = replace(dataset, tasks=tuple(weighed))
-    return cards, dataset
+    return suite, cards, dataset
 
 
 def _with_choices(task: data.TaskData) -> data.TaskData:
@@ -137,65 +148,3 @@ def _data_notes(dataset: data.Dataset) -> Iterable[str]:
     for task in dataset.tasks:
         for warning in task.warnings:
             yield f"{task.card.name}: {warning}"
-
-
-# -- score --------------------------------------------------------------------------------------
-
-
-def task_rows(
-    dataset: data.Dataset,
-    samples: Mapping[str, Sequence[Sample]],
-    predictions: Mapping[str, Prediction],
-) -> list[TaskRows]:
-    """Every row of every task beside its prediction; one made for another row is not used."""
-    rows = []
-    for task in dataset.tasks:
-        mine = samples[task.card.name]
-        answers = [predictions.get(s.id) for s in mine]
-        rows.append(
-            TaskRows(
-                card=task.card,
-                samples=mine,
-                predictions=[
-                    p if p is not None and p.key == s.key else None
-                    for p, s in zip(answers, mine, strict=True)
-                ],
-                warnings=task.warnings,
-            )
-        )
-    return rows
-
-
-def _score(
-    config: RunConfig,
-    rows: Sequence[TaskRows],
-    dataset: data.Dataset,
-    suite: Sequence[TaskCard],
-    folder: store.RunFolder,
-    observer: Observer,
-    clock: Clock,
-) -> dict[str, Any]:
-    observer.stage("score")
-    started = time.perf_counter()
-    scores = score_tasks(rows, config.scoring(), on_task=observer.scored)
-    clock.add("score_s", started)
-    kept = [p for task in rows for p in task.predictions if p is not None]
-    timing = {
-        **{name: round(seconds, 3) for name, seconds in clock.seconds.items()},
-        "prompt_tokens": sum(p.prompt_tokens for p in kept),
-        "output_tokens": sum(p.output_tokens for p in kept),
-    }
-    facts = summary.RunFacts(
-        run=folder.manifest["run"],
-        model=config.model,
-        shots=config.shots,
-        suite=config.suite,
-        absent=dataset.absent,
-        timing=timing,
-    )
-    results: dict[str, Any] = summary.results(facts, scores, suite)
-    folder.write_manifest(ended=now())
-    folder.write_scores(
-        results=results, samples=summary.samples(scores), stats=summary.statistics(scores)
-    )
-    return results

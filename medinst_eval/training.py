@@ -17,8 +17,8 @@ from medinst_eval.backends.base import Tokenizer
 from medinst_eval.backends.transformers import TransformersBackend
 from medinst_eval.config import RunConfig
 from medinst_eval.errors import BackendError, InputError
+from medinst_eval.finishing import pair_rows
 from medinst_eval.scoring import score_tasks
-from medinst_eval.suites import suite_cards
 from medinst_eval.tasks.card import TaskCard
 from medinst_eval.types import Prompt
 
@@ -35,6 +35,7 @@ class Evaluator:
     """
 
     config: RunConfig
+    _suite: tuple[TaskCard, ...] = ()
     _cards: tuple[TaskCard, ...] = ()
     _dataset: data.Dataset | None = None
     _prompts: dict[str, Prompt] = field(default_factory=dict)
@@ -47,7 +48,7 @@ class Evaluator:
         """
         if self._dataset is None:
             TransformersBackend(self.config.engine())
-            self._cards, self._dataset = runner.load_samples(self.config)
+            self._suite, self._cards, self._dataset = runner.load_samples(self.config)
 
     def results(self, model: Any, tokenizer: Tokenizer) -> dict[str, Any]:
         """Evaluate a model as it is now, and leave it in the mode it was in.
@@ -61,8 +62,7 @@ class Evaluator:
         """
         self.prepare()
         assert self._dataset is not None
-        samples = {task.card.name: task.samples for task in self._dataset.tasks}
-        every = {sample.id: sample for rows in samples.values() for sample in rows}
+        every = {sample.id: sample for task in self._dataset.tasks for sample in task.samples}
         limits = {card.name: self.config.max_tokens or card.max_tokens for card in self._cards}
         backend = TransformersBackend(self.config.engine())
         with backend.borrow(model, tokenizer):
@@ -73,7 +73,10 @@ class Evaluator:
                 one.id: to_prediction(one, every[one.id], self._prompts[one.id])
                 for one in backend.generate(requests)
             }
-        rows = runner.task_rows(self._dataset, samples, predictions)
+        rows = [
+            pair_rows(task.card, task.samples, predictions, task.warnings)
+            for task in self._dataset.tasks
+        ]
         facts = summary.RunFacts(
             run=PREFIX,
             model=self.config.model,
@@ -81,9 +84,8 @@ class Evaluator:
             suite=self.config.suite,
             absent=self._dataset.absent,
         )
-        suite = suite_cards(self.config.suite, self.config.task_files)
         found: dict[str, Any] = summary.results(
-            facts, score_tasks(rows, self.config.scoring()), suite
+            facts, score_tasks(rows, self.config.scoring()), self._suite
         )
         return found
 

@@ -61,7 +61,7 @@ def verify(path: Path, *, sample: int, seed: int = 0, **changes: Any) -> Verific
     drawn = set(random.Random(seed).sample(finished, min(sample, len(finished))))
     config = settings_of(manifest, **changes)
     offline.engage(config.pulled, offline=config.offline)
-    cards, dataset = load_samples(config)
+    _, cards, dataset = load_samples(config)
     every = {s.id: s for task in dataset.tasks for s in task.samples}
     if gone := sorted(drawn - every.keys()):
         raise InputError(f"{path}: sample {gone[0]} is no longer in {dataset.source}")

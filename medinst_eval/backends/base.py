@@ -6,6 +6,7 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from medinst_eval.prompts.rendering import Tokenizer as Tokenizer  # part of this contract
 from medinst_eval.types import Generation, Request, Sample
 
 FLOOR_LOGPROB = -100.0
@@ -55,18 +56,6 @@ class BackendOptions:
     ray_address: str | None = None
     inner: str = "auto"
     """The backend that each replica on a Ray cluster runs."""
-
-
-class Tokenizer(Protocol):
-    """The part of a Hugging Face tokenizer that prompts need."""
-
-    chat_template: str | None
-    bos_token: str | None
-    eos_token: str | None
-
-    def __call__(self, text: Any, **kwargs: Any) -> Any: ...
-    def apply_chat_template(self, conversation: Any, **kwargs: Any) -> Any: ...
-    def decode(self, token_ids: Any, **kwargs: Any) -> str: ...
 
 
 class Backend(Protocol):

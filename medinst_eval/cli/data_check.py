@@ -46,7 +46,7 @@ def command(
     from medinst_eval.leaks import Options, check_data
     from medinst_eval.runner import load_samples
 
-    _, dataset = load_samples(RunConfig(model="", data=data, revision=revision, tasks=tasks))
+    *_, dataset = load_samples(RunConfig(model="", data=data, revision=revision, tasks=tasks))
     options = Options(ngram=ngram, threshold=threshold)
     report = check_data(dataset, training=train or (), options=options)
     if as_json:

@@ -8,11 +8,11 @@ from pathlib import Path
 from medinst_eval.errors import InputError, closest
 from medinst_eval.export import hub, inspect, lm_eval, tabular
 from medinst_eval.export.loggers import LOGGERS, log_to
-from medinst_eval.export.rows import Run
+from medinst_eval.store import FinishedRun
 
 __all__ = ["FORMATS", "LOGGERS", "export", "log_to"]
 
-_WRITERS: dict[str, Callable[[Run, Path], list[Path]]] = {
+_WRITERS: dict[str, Callable[[FinishedRun, Path], list[Path]]] = {
     "lm-eval": lm_eval.export,
     "hub": hub.export,
     "inspect": inspect.export,
@@ -22,7 +22,7 @@ _WRITERS: dict[str, Callable[[Run, Path], list[Path]]] = {
 FORMATS = tuple(_WRITERS)
 
 
-def export(run: Run, to: str, output: Path, *, dataset: str | None = None) -> list[Path]:
+def export(run: FinishedRun, to: str, output: Path, *, dataset: str | None = None) -> list[Path]:
     """Write a run in another tool's format.
 
     Args:

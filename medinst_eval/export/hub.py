@@ -15,8 +15,9 @@ import yaml
 
 from medinst_eval import escapes, numbers
 from medinst_eval.errors import InputError
-from medinst_eval.export.rows import Run, cards, clean, config_name, model_name, part
+from medinst_eval.export.rows import cards, clean, config_name, model_name, part
 from medinst_eval.files import write_atomic
+from medinst_eval.store import FinishedRun
 from medinst_eval.suites import is_own
 from medinst_eval.tasks.card import TaskCard
 
@@ -31,7 +32,7 @@ _TASK_TYPES = {
 """Category -> the Hub's name of the kind of task."""
 
 
-def export(run: Run, output: Path, *, dataset: str | None = None) -> list[Path]:
+def export(run: FinishedRun, output: Path, *, dataset: str | None = None) -> list[Path]:
     """Write `.eval_results/medinst-eval.yaml` and `model-index.md`.
 
     Values are x100 as in the paper's tables, squared errors as they are. `.eval_results` holds
@@ -68,7 +69,7 @@ def export(run: Run, output: Path, *, dataset: str | None = None) -> list[Path]:
     return [listed, card]
 
 
-def _hub_id(run: Run) -> str:
+def _hub_id(run: FinishedRun) -> str:
     source = str(part(run, "data").get("source") or "")
     if _HUB_ID.fullmatch(source) and not Path(source).exists():
         return source
@@ -90,7 +91,9 @@ def shown(metric: Mapping[str, Any]) -> float | None:
     return round(factor * float(metric["value"]), 2)
 
 
-def _entry(run: Run, dataset: str, task: str, result: Mapping[str, Any]) -> dict[str, Any] | None:
+def _entry(
+    run: FinishedRun, dataset: str, task: str, result: Mapping[str, Any]
+) -> dict[str, Any] | None:
     primary: Mapping[str, Any] = result["primary"]
     name = primary.get("paper") or primary.get("standard")
     value = shown(result["metrics"].get(name) or {})
@@ -106,12 +109,12 @@ def _entry(run: Run, dataset: str, task: str, result: Mapping[str, Any]) -> dict
     return entry
 
 
-def _revision(run: Run) -> str | None:
+def _revision(run: FinishedRun) -> str | None:
     revision = str(part(run, "data").get("revision") or "")
     return revision if _COMMIT.fullmatch(revision) else None
 
 
-def _notes(run: Run, metric: str, result: Mapping[str, Any]) -> str:
+def _notes(run: FinishedRun, metric: str, result: Mapping[str, Any]) -> str:
     layout = part(run, "prompt").get("layout")
     parts = [
         metric,
@@ -126,7 +129,9 @@ def _notes(run: Run, metric: str, result: Mapping[str, Any]) -> str:
 # -- model card ---------------------------------------------------------------------------------
 
 
-def _card(run: Run, dataset: str, tasks: Mapping[str, Any], known: Mapping[str, TaskCard]) -> str:
+def _card(
+    run: FinishedRun, dataset: str, tasks: Mapping[str, Any], known: Mapping[str, TaskCard]
+) -> str:
     """A model card that holds nothing but the scores: front matter and a table."""
     from huggingface_hub import EvalResult
     from huggingface_hub.repocard_data import eval_results_to_model_index
@@ -153,11 +158,11 @@ def _card(run: Run, dataset: str, tasks: Mapping[str, Any], known: Mapping[str, 
     return f"---\n{_yaml({'model-index': index})}---\n\n{clean(_table(run, tasks))}"
 
 
-def _is_medinst(run: Run) -> bool:
+def _is_medinst(run: FinishedRun) -> bool:
     return str(run.results.get("suite") or "medinst32") == "medinst32"
 
 
-def _table(run: Run, tasks: Mapping[str, Any]) -> str:
+def _table(run: FinishedRun, tasks: Mapping[str, Any]) -> str:
     lines = [
         f"# Scores of {escapes.markdown(model_name(run))}",
         "",

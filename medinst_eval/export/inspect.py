@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from medinst_eval.config import safe_name
 from medinst_eval.errors import InputError, StoreError
 from medinst_eval.export.rows import (
-    Run,
     by_task,
     clean,
     model_name,
@@ -17,6 +16,7 @@ from medinst_eval.export.rows import (
     prompt_text,
     show_answer,
 )  # fmt: skip
+from medinst_eval.store import FinishedRun
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog, EvalResults, EvalSample
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _STOP = {"truncated": "max_tokens"}
 
 
-def export(run: Run, output: Path) -> list[Path]:
+def export(run: FinishedRun, output: Path) -> list[Path]:
     """Write `<date>_<task>_<run>.eval` per task; `inspect view --log-dir` opens the folder.
 
     Each metric is a scorer with its value and standard error; metrics that mean something for a
@@ -53,7 +53,7 @@ def export(run: Run, output: Path) -> list[Path]:
     return written
 
 
-def _log(run: Run, task: str, records: Sequence[Mapping[str, Any]]) -> EvalLog:
+def _log(run: FinishedRun, task: str, records: Sequence[Mapping[str, Any]]) -> EvalLog:
     from inspect_ai.log import EvalConfig, EvalDataset, EvalLog, EvalSpec, EvalStats
 
     result = run.results["tasks"][task]
@@ -87,7 +87,7 @@ def _log(run: Run, task: str, records: Sequence[Mapping[str, Any]]) -> EvalLog:
     )
 
 
-def _model(run: Run) -> str:
+def _model(run: FinishedRun) -> str:
     backend = str(part(run, "backend").get("name") or "unknown")
     return f"{backend}/{model_name(run)}"
 
@@ -119,7 +119,7 @@ def _results(result: Mapping[str, Any]) -> EvalResults:
     )
 
 
-def _sample(run: Run, record: Mapping[str, Any]) -> EvalSample:
+def _sample(run: FinishedRun, record: Mapping[str, Any]) -> EvalSample:
     from inspect_ai.log import EvalError, EvalSample
     from inspect_ai.model import ChatMessageAssistant, ChatMessageUser, ModelOutput
     from inspect_ai.scorer import Score

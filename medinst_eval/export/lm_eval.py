@@ -18,7 +18,6 @@ from typing import Any
 from medinst_eval import store
 from medinst_eval.export.rows import (
     SETS,
-    Run,
     by_task,
     cards,
     clean,
@@ -29,6 +28,7 @@ from medinst_eval.export.rows import (
     row_number,
 )  # fmt: skip
 from medinst_eval.files import write_atomic, write_json
+from medinst_eval.store import FinishedRun
 from medinst_eval.tasks.card import TaskCard
 from medinst_eval.types import Prediction
 
@@ -38,7 +38,7 @@ VERSION = 1.0
 """Task version in the harness's sense; ours follow the benchmark, which has one."""
 
 
-def export(run: Run, output: Path) -> list[Path]:
+def export(run: FinishedRun, output: Path) -> list[Path]:
     """Write a run as lm-evaluation-harness would have.
 
     Metrics keep our names, as `<name>,none`. Samples that ended in an engine error have no
@@ -75,7 +75,7 @@ def export(run: Run, output: Path) -> list[Path]:
     return [path, *written]
 
 
-def results(run: Run, hashes: Mapping[str, str]) -> dict[str, Any]:
+def results(run: FinishedRun, hashes: Mapping[str, str]) -> dict[str, Any]:
     """The content of `results_<date>.json` (`lm_eval.result_schema.EvalResults`)."""
     tasks: Mapping[str, Any] = run.results["tasks"]
     groups, members = _groups(run)
@@ -125,7 +125,7 @@ def _task_scores(task: str, result: Mapping[str, Any]) -> dict[str, Any]:
     return scores
 
 
-def _groups(run: Run) -> tuple[dict[str, Any], dict[str, list[str]]]:
+def _groups(run: FinishedRun) -> tuple[dict[str, Any], dict[str, list[str]]]:
     """Averages as groups: the whole suite, and each category below it."""
     suite = str(run.results.get("suite") or "medinst32")
     tasks: Mapping[str, Any] = run.results["tasks"]
@@ -158,7 +158,7 @@ def _group(
     return group
 
 
-def _config(run: Run, task: str, card: TaskCard | None) -> dict[str, Any]:
+def _config(run: FinishedRun, task: str, card: TaskCard | None) -> dict[str, Any]:
     data = part(run, "data")
     return {
         "task": task,
@@ -174,7 +174,7 @@ def _config(run: Run, task: str, card: TaskCard | None) -> dict[str, Any]:
     }
 
 
-def _generation(run: Run) -> dict[str, Any]:
+def _generation(run: FinishedRun) -> dict[str, Any]:
     sampling = part(run, "sampling")
     return {
         "until": [],
@@ -184,7 +184,7 @@ def _generation(run: Run) -> dict[str, Any]:
     }
 
 
-def _model_config(run: Run) -> dict[str, Any]:
+def _model_config(run: FinishedRun) -> dict[str, Any]:
     model, backend = part(run, "model"), part(run, "backend")
     return {
         "model": backend.get("name"),
@@ -201,7 +201,9 @@ def _model_config(run: Run) -> dict[str, Any]:
     }
 
 
-def _sample(run: Run, record: Mapping[str, Any], prediction: Prediction | None) -> dict[str, Any]:
+def _sample(
+    run: FinishedRun, record: Mapping[str, Any], prediction: Prediction | None
+) -> dict[str, Any]:
     """A line of `samples_<task>_<date>.jsonl` (`lm_eval.result_schema.SampleResult`)."""
     prompt, gold = prompt_text(record), str(record["gold"])
     doc = {
@@ -235,7 +237,7 @@ def _sha_or_none(text: str | None) -> str | None:
     return _sha(text) if text else None
 
 
-def _date(run: Run) -> datetime:
+def _date(run: FinishedRun) -> datetime:
     """When the run ended (or began); the same run is always given the same file names."""
     for name in ("ended", "started"):
         try:
@@ -245,11 +247,11 @@ def _date(run: Run) -> datetime:
     return datetime.fromtimestamp(0, UTC)
 
 
-def _seconds(run: Run) -> float:
+def _seconds(run: FinishedRun) -> float:
     timing: Mapping[str, Any] = run.results.get("timing") or {}
     return sum(float(value) for name, value in timing.items() if name.endswith("_s"))
 
 
-def _rows_total(run: Run, task: str, result: Mapping[str, Any]) -> int:
+def _rows_total(run: FinishedRun, task: str, result: Mapping[str, Any]) -> int:
     tasks = part(run, "data").get("tasks") or {}
     return int((tasks.get(task) or {}).get("rows_total") or result["n"])

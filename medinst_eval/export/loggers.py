@@ -11,14 +11,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from medinst_eval.errors import BackendError, InputError, closest
-from medinst_eval.export.rows import SETS, Run, clean
+from medinst_eval.export.rows import SETS, clean
+from medinst_eval.store import FinishedRun
 
 PROJECT = "medinst-eval"
 _FAILURES = ("unparsed", "empty", "truncated", "n_errors")
 _LEFT_OUT = ("data.tasks", "cards")
 
 
-def log_to(name: str, run: Run, *, project: str = PROJECT) -> None:
+def log_to(name: str, run: FinishedRun, *, project: str = PROJECT) -> None:
     """Log scores, failures and settings of a run.
 
     Scores keep their scale of files (0 to 1, errors as they are) and are named
@@ -52,7 +53,7 @@ def check_tracker(name: str) -> None:
         )
 
 
-def scores(run: Run) -> dict[str, float]:
+def scores(run: FinishedRun) -> dict[str, float]:
     """Everything that is a number, by its name in the tracker."""
     found: dict[str, float] = {}
 
@@ -74,7 +75,7 @@ def scores(run: Run) -> dict[str, float]:
     return found
 
 
-def settings(run: Run) -> dict[str, Any]:
+def settings(run: FinishedRun) -> dict[str, Any]:
     """The manifest as `a.b.c` -> value; nothing that is not set."""
     flat: dict[str, Any] = {}
 
@@ -91,7 +92,7 @@ def settings(run: Run) -> dict[str, Any]:
     return flat
 
 
-def _wandb(run: Run, project: str) -> None:
+def _wandb(run: FinishedRun, project: str) -> None:
     import wandb
 
     try:
@@ -101,7 +102,7 @@ def _wandb(run: Run, project: str) -> None:
         raise BackendError(f"wandb: {error}") from error
 
 
-def _mlflow(run: Run, project: str) -> None:
+def _mlflow(run: FinishedRun, project: str) -> None:
     import mlflow
     from mlflow.exceptions import MlflowException
 
@@ -117,7 +118,7 @@ def _mlflow(run: Run, project: str) -> None:
         raise BackendError(f"mlflow: {error}") from error
 
 
-def _trackio(run: Run, project: str) -> None:
+def _trackio(run: FinishedRun, project: str) -> None:
     import trackio
 
     trackio.init(project=project, name=run.name, config=settings(run))
@@ -125,7 +126,7 @@ def _trackio(run: Run, project: str) -> None:
     trackio.finish()
 
 
-LOGGERS: Mapping[str, Callable[[Run, str], None]] = {
+LOGGERS: Mapping[str, Callable[[FinishedRun, str], None]] = {
     "wandb": _wandb,
     "mlflow": _mlflow,
     "trackio": _trackio,

@@ -5,42 +5,27 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from medinst_eval.store import FinishedRun
 from medinst_eval.suites import manifest_cards
 from medinst_eval.tasks.card import TaskCard
-
-
-class Run(Protocol):
-    """A finished run folder (`store.FinishedRun`)."""
-
-    @property
-    def path(self) -> Path: ...
-    @property
-    def name(self) -> str: ...
-    @property
-    def manifest(self) -> Mapping[str, Any]: ...
-    @property
-    def results(self) -> Mapping[str, Any]: ...
-    def samples(self) -> Iterator[dict[str, Any]]: ...
-
 
 SETS = ("paper", "standard")
 
 
-def part(run: Run, name: str) -> Mapping[str, Any]:
+def part(run: FinishedRun, name: str) -> Mapping[str, Any]:
     """A section of the manifest; empty where an old or foreign run has none."""
     found = run.manifest.get(name)
     return found if isinstance(found, Mapping) else {}
 
 
-def model_name(run: Run) -> str:
+def model_name(run: FinishedRun) -> str:
     """Name of the model, of the run where none is known."""
     return str(run.results.get("model") or part(run, "model").get("name") or run.name)
 
 
-def by_task(run: Run) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+def by_task(run: FinishedRun) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """(task, its samples) one task after the other, as `samples.jsonl` holds them."""
     task, rows = "", list[dict[str, Any]]()
     for record in run.samples():
@@ -53,12 +38,12 @@ def by_task(run: Run) -> Iterator[tuple[str, list[dict[str, Any]]]]:
         yield task, rows
 
 
-def cards(run: Run) -> dict[str, TaskCard]:
+def cards(run: FinishedRun) -> dict[str, TaskCard]:
     """Cards of the run's tasks, by name."""
     return {card.name: card for card in manifest_cards(run.manifest)}
 
 
-def config_name(run: Run, card: TaskCard | None, task: str) -> str:
+def config_name(run: FinishedRun, card: TaskCard | None, task: str) -> str:
     """The data set's config that the run read a task from."""
     return card.config_name(int(run.results.get("shots") or 0)) if card else task
 

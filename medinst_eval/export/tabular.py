@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from medinst_eval import escapes
-from medinst_eval.export.rows import SETS, Run, clean, model_name
+from medinst_eval.export.rows import SETS, clean, model_name
 from medinst_eval.files import write_atomic
+from medinst_eval.store import FinishedRun
 
 SCORE_COLUMNS: dict[str, type] = {
     "run": str, "model": str, "shots": int, "scope": str, "name": str, "category": str,
@@ -34,7 +35,7 @@ CELL_LIMIT = 32_000
 _COUNTS = ("n", "n_scored", "n_errors", "unparsed", "empty", "truncated")
 
 
-def export_csv(run: Run, output: Path) -> list[Path]:
+def export_csv(run: FinishedRun, output: Path) -> list[Path]:
     """Write `scores.csv` and `samples.csv`, safe to open in a spreadsheet.
 
     No cell is taken for a formula; line ends inside cells become spaces and cells end at
@@ -61,7 +62,7 @@ def _cell(value: Any) -> Any:
     return text if len(text) <= CELL_LIMIT else f"{text[:CELL_LIMIT]} …"
 
 
-def export_parquet(run: Run, output: Path) -> list[Path]:
+def export_parquet(run: FinishedRun, output: Path) -> list[Path]:
     """Write `scores.parquet` and `samples.parquet`, texts as they are, columns typed."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -87,7 +88,9 @@ def _typed(value: Any, kind: type) -> Any:
     return None if value is None else clean(kind(value))
 
 
-def _tables(run: Run) -> Iterator[tuple[str, Mapping[str, type], Iterable[Mapping[str, Any]]]]:
+def _tables(
+    run: FinishedRun,
+) -> Iterator[tuple[str, Mapping[str, type], Iterable[Mapping[str, Any]]]]:
     yield "scores", SCORE_COLUMNS, score_rows(run)
     metrics = dict.fromkeys(
         name for result in run.results["tasks"].values() for name in result["metrics"]
@@ -96,7 +99,7 @@ def _tables(run: Run) -> Iterator[tuple[str, Mapping[str, type], Iterable[Mappin
     yield "samples", columns, sample_rows(run)
 
 
-def score_rows(run: Run) -> Iterator[dict[str, Any]]:
+def score_rows(run: FinishedRun) -> Iterator[dict[str, Any]]:
     """One row per task and metric, per category and set, and for the whole."""
     base = {"run": run.name, "model": model_name(run), "shots": run.results.get("shots")}
     for task, result in run.results["tasks"].items():
@@ -126,7 +129,7 @@ def _score(name: str, metric: Mapping[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def sample_rows(run: Run) -> Iterator[dict[str, Any]]:
+def sample_rows(run: FinishedRun) -> Iterator[dict[str, Any]]:
     """One row per sample; parsed answers as JSON."""
     for record in run.samples():
         row = {name: record.get(name) for name in SAMPLE_COLUMNS}

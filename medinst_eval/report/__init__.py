@@ -8,14 +8,15 @@ from pathlib import Path
 from medinst_eval.files import write_atomic
 from medinst_eval.manifest import package_version
 from medinst_eval.report.comparison import Comparison, view
-from medinst_eval.report.content import ReportData, Run
+from medinst_eval.report.content import ReportData
 from medinst_eval.report.data import collect
+from medinst_eval.store import FinishedRun
 
 __all__ = ["ReportData", "build_report", "collect", "write_page"]
 
 
 def build_report(
-    runs: Sequence[Run],
+    runs: Sequence[FinishedRun],
     output: Path,
     *,
     comparisons: Sequence[Comparison] = (),

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
 
 from medinst_eval.report.breakdown import Confusion, Scatter, TypeRow
 from medinst_eval.report.reference import Reference
@@ -14,20 +11,6 @@ from medinst_eval.report.samples import TaskSamples
 SETS = ("paper", "standard")
 FAILURES = ("unparsed", "empty", "truncated", "n_errors")
 LETTERS = "ABCDEFGH"
-
-
-class Run(Protocol):
-    """A finished run folder (`store.FinishedRun`)."""
-
-    @property
-    def path(self) -> Path: ...
-    @property
-    def name(self) -> str: ...
-    @property
-    def manifest(self) -> Mapping[str, Any]: ...
-    @property
-    def results(self) -> Mapping[str, Any]: ...
-    def samples(self) -> Iterator[dict[str, Any]]: ...
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,6 @@ from medinst_eval.report.content import (
     SETS,
     ChartRow,
     ReportData,
-    Run,
     RunFacts,
     Score,
     TaskRun,
@@ -22,11 +21,12 @@ from medinst_eval.report.content import (
 from medinst_eval.report.forms import form_of
 from medinst_eval.report.reference import Reference, reference
 from medinst_eval.report.samples import TaskSamples, view_task
+from medinst_eval.store import FinishedRun
 from medinst_eval.suites import MEDINST32, manifest_cards
 from medinst_eval.tasks.card import TaskCard
 
 
-def collect(runs: Sequence[Run], inputs: Mapping[str, str] | None = None) -> ReportData:
+def collect(runs: Sequence[FinishedRun], inputs: Mapping[str, str] | None = None) -> ReportData:
     """Read finished runs.
 
     Args:
@@ -55,7 +55,7 @@ def collect(runs: Sequence[Run], inputs: Mapping[str, str] | None = None) -> Rep
     )
 
 
-def _has_headline(run: Run, which: str) -> bool:
+def _has_headline(run: FinishedRun, which: str) -> bool:
     return any((task.get("primary") or {}).get(which) for task in run.results["tasks"].values())
 
 
@@ -66,7 +66,7 @@ def _by_task(samples: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str
     return groups
 
 
-def _task_order(runs: Sequence[Run], cards: Mapping[str, TaskCard]) -> list[str]:
+def _task_order(runs: Sequence[FinishedRun], cards: Mapping[str, TaskCard]) -> list[str]:
     """The order of the cards, own tasks after them in the order of the runs."""
     present = dict.fromkeys(name for run in runs for name in run.results["tasks"])
     return [n for n in cards if n in present] + [n for n in present if n not in cards]
@@ -101,7 +101,7 @@ def _headline(result: Mapping[str, Any], which: str) -> Score | None:
     return read_score(str(name), result["metrics"].get(name)) if name else None
 
 
-def _chart(which: str, runs: Sequence[Run], known: Reference) -> tuple[ChartRow, ...]:
+def _chart(which: str, runs: Sequence[FinishedRun], known: Reference) -> tuple[ChartRow, ...]:
     rows = []
     groups = dict.fromkeys(g for run in runs for g in run.results.get("categories", {}))
     for group in groups:
@@ -112,7 +112,7 @@ def _chart(which: str, runs: Sequence[Run], known: Reference) -> tuple[ChartRow,
     return tuple(rows)
 
 
-def _metric_of(group: str, which: str, runs: Sequence[Run]) -> str:
+def _metric_of(group: str, which: str, runs: Sequence[FinishedRun]) -> str:
     """The headline metric that all tasks of a category share, else the name of the set."""
     names = {
         (task.get("primary") or {}).get(which)
@@ -148,7 +148,7 @@ def _chart_row(
 # -- runs and tasks -----------------------------------------------------------------------------
 
 
-def _facts(run: Run, letter: str) -> RunFacts:
+def _facts(run: FinishedRun, letter: str) -> RunFacts:
     manifest, results = run.manifest, run.results
     tasks = results["tasks"].values()
     prompt = manifest.get("prompt") or {}
@@ -206,7 +206,7 @@ def _settings(manifest: Mapping[str, Any], results: Mapping[str, Any]) -> dict[s
 
 def _task_view(
     name: str,
-    runs: Sequence[Run],
+    runs: Sequence[FinishedRun],
     records: Sequence[Sequence[Mapping[str, Any]]],
     card: TaskCard | None,
     inputs: Mapping[str, str],
