@@ -121,7 +121,8 @@ class Spearman(_Correlation):
         flat = sums.reshape(-1, rows, 2)
         step = max(1, _RANK_CELLS // (2 * rows))
         parts = [_rank_correlation(flat[at : at + step]) for at in range(0, len(flat), step)]
-        return np.concatenate([np.empty(0), *parts]).reshape(sums.shape[:-2])
+        scores: FloatArray = np.concatenate([np.empty(0), *parts])
+        return scores.reshape(sums.shape[:-2])
 
 
 def _rank_correlation(columns: FloatArray) -> FloatArray:

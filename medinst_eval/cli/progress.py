@@ -45,11 +45,6 @@ class RunProgress:
         self._stop_bar()
 
     @property
-    def done(self) -> int:
-        """Samples stored, those of earlier starts included."""
-        return self._done
-
-    @property
     def total(self) -> int:
         """Samples of the run."""
         return self._total

@@ -302,7 +302,7 @@ def execute(
             outcome = run(config, progress)
     except (KeyboardInterrupt, InterruptedRunError) as error:
         raise InterruptedRunError(
-            f"{progress.done} of {progress.total} samples are kept; "
+            f"{_kept(config) if progress.total else 0} of {progress.total} samples are kept; "
             "give the same command again to go on"
         ) from error
     if table:
@@ -317,6 +317,19 @@ def execute(
         )
         return 1
     return 0
+
+
+def _kept(config: RunConfig) -> int:
+    """Samples that a stopped run need not ask again, by its file.
+
+    The progress bar may be one behind: a signal can come between a line and the count of it.
+    """
+    from medinst_eval.config import default_run_name
+    from medinst_eval.store import PREDICTIONS, load_predictions
+
+    folder = config.output / (config.run_name or default_run_name(config))
+    stored = load_predictions(folder / PREDICTIONS).predictions.values()
+    return sum(p.error is None or not config.retry_errors for p in stored)
 
 
 def _log(tracker: str, path: Path) -> None:

@@ -315,7 +315,8 @@ def _mean(parts: Sequence[_Evidence], weights: Sequence[int] | None = None) -> C
         return parts[0].change
 
     def mean(values: Sequence[FloatArray] | Sequence[float]) -> FloatArray:
-        return np.average(np.stack(values), axis=0, weights=weights)
+        means: FloatArray = np.average(np.stack(values), axis=0, weights=weights)
+        return means
 
     base = float(mean([part.change.base for part in parts]))
     new = float(mean([part.change.new for part in parts]))
