@@ -7,201 +7,154 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import typer
-
-from medinst_eval.cli import options
+from medinst_eval.cli import options, run_options
 from medinst_eval.cli.console import err, out
+from medinst_eval.cli.run_options import ENGINE, PROMPT, WHAT, option
 
 if TYPE_CHECKING:
     from medinst_eval.config import RunConfig
 
-_WHAT, _PROMPT, _ENGINE, _SERVER = "What is asked", "Prompts", "Engine", "Servers"
-_OUT, _SCORE, _SCALE = "Run folder and output", "Scoring", "Many machines"
-
-
-def _option(panel: str, text: str, *names: str) -> Any:
-    return typer.Option(*names, help=text, rich_help_panel=panel)
+_SERVER, _OUT = "Servers", "Run folder and output"
+_SCORE, _SCALE = "Scoring", "Many machines"
 
 
 def command(
     model: Annotated[
         str,
-        _option(
-            _WHAT,
+        option(
+            WHAT,
             "Folder or Hub id; a served model's name (openai); gold, empty or majority (baseline).",
         ),
     ],
     backend: Annotated[
-        str, _option(_WHAT, "auto, vllm, transformers, openai, baseline, or a plug-in's name.")
+        str, option(WHAT, "auto, vllm, transformers, openai, baseline, or a plug-in's name.")
     ] = "auto",
-    data: Annotated[
-        str | None,
-        _option(_WHAT, "Hub id (default aialt/MedINST32), a local folder in its layout, or demo."),
-    ] = None,
-    revision: Annotated[str | None, _option(_WHAT, "Revision of the data set on the Hub.")] = None,
-    suite: Annotated[
-        str | None, _option(_WHAT, "medinst32 (default), mmlu-medicine, or own (task files alone).")
-    ] = None,
-    tasks: Annotated[
-        str | None,
-        _option(_WHAT, "Names, categories or level:3, separated by commas; default all."),
-    ] = None,
-    task_file: Annotated[
-        list[str] | None,
-        _option(
-            _WHAT, "YAML card of tasks of your own; repeatable. Alone unless --suite is given."
-        ),
-    ] = None,
-    limit: Annotated[int | None, _option(_WHAT, "First N rows of each task.")] = None,
-    sample: Annotated[
-        int | None, _option(_WHAT, "N random rows of each task (see --seed).")
-    ] = None,
-    seed: Annotated[int, _option(_WHAT, "Seed of --sample, of sampling and of the intervals.")] = 0,
-    shots: Annotated[
-        int, _option(_PROMPT, "Demonstrations per prompt: 0 to 2 (mmlu-medicine: 0 to 5).")
-    ] = 2,
+    data: run_options.Data = None,
+    revision: run_options.Revision = None,
+    suite: run_options.Suite = None,
+    tasks: run_options.Tasks = None,
+    task_file: run_options.TaskFile = None,
+    limit: run_options.Limit = None,
+    sample: run_options.Sample = None,
+    seed: Annotated[int, option(WHAT, "Seed of --sample, of sampling and of the intervals.")] = 0,
+    shots: run_options.Shots = 2,
     layout: Annotated[
         Literal["chat", "inline", "plain"] | None,
-        _option(
-            _PROMPT,
+        option(
+            PROMPT,
             "chat (the paper's), inline (one user message) or plain (no template); "
             "default: chat where the model has a chat template.",
         ),
     ] = None,
-    system_prompt: Annotated[
-        str | None, _option(_PROMPT, "System message; the paper has none.")
-    ] = None,
+    system_prompt: run_options.SystemPrompt = None,
     chat_template_arg: Annotated[
         list[str] | None,
-        _option(
-            _PROMPT, "key=value for the chat template, e.g. enable_thinking=false; repeatable."
-        ),
+        option(PROMPT, "key=value for the chat template, e.g. enable_thinking=false; repeatable."),
     ] = None,
     overlong: Annotated[
         Literal["fit", "error"],
-        _option(
-            _PROMPT,
+        option(
+            PROMPT,
             "Too long a prompt: drop shots, then the middle of the input (fit), or refuse (error).",
         ),
     ] = "fit",
     choice_scoring: Annotated[
         Literal["logprob", "generate"],
-        _option(
-            _PROMPT, "mmlu-medicine: most probable letter (logprob), or a parsed answer (generate)."
+        option(
+            PROMPT, "mmlu-medicine: most probable letter (logprob), or a parsed answer (generate)."
         ),
     ] = "logprob",
-    max_tokens: Annotated[
-        int | None,
-        _option(_PROMPT, "New tokens per answer; default the task's, 1024 as in the paper."),
-    ] = None,
-    temperature: Annotated[float, _option(_PROMPT, "0 is greedy, as in the paper.")] = 0.0,
-    top_p: Annotated[float, _option(_PROMPT, "Nucleus sampling; 1 is off.")] = 1.0,
+    max_tokens: run_options.MaxTokens = None,
+    temperature: Annotated[float, option(PROMPT, "0 is greedy, as in the paper.")] = 0.0,
+    top_p: Annotated[float, option(PROMPT, "Nucleus sampling; 1 is off.")] = 1.0,
     model_revision: Annotated[
-        str | None, _option(_ENGINE, "Revision of the model on the Hub.")
+        str | None, option(ENGINE, "Revision of the model on the Hub.")
     ] = None,
-    dtype: Annotated[str, _option(_ENGINE, "auto, bfloat16, float16 or float32.")] = "auto",
-    max_model_len: Annotated[
-        int | None, _option(_ENGINE, "Longest prompt and answer in tokens; default the model's.")
-    ] = None,
-    gpu_memory_utilization: Annotated[
-        float | None, _option(_ENGINE, "Share of the GPU's memory for vLLM.")
-    ] = None,
+    dtype: run_options.Dtype = "auto",
+    max_model_len: run_options.MaxModelLen = None,
+    gpu_memory_utilization: run_options.GpuMemoryUtilization = None,
     quantization: Annotated[
-        str | None, _option(_ENGINE, "Quantisation method of the weights (vLLM).")
+        str | None, option(ENGINE, "Quantisation method of the weights (vLLM).")
     ] = None,
-    lora: Annotated[str | None, _option(_ENGINE, "Folder of a LoRA adapter.")] = None,
-    tensor_parallel_size: Annotated[
-        int, _option(_ENGINE, "GPUs that share one copy of the model.")
-    ] = 1,
+    lora: Annotated[str | None, option(ENGINE, "Folder of a LoRA adapter.")] = None,
+    tensor_parallel_size: run_options.TensorParallelSize = 1,
     data_parallel_size: Annotated[
-        int, _option(_ENGINE, "Copies of the model on this machine (vLLM).")
+        int, option(ENGINE, "Copies of the model on this machine (vLLM).")
     ] = 1,
-    batch_tokens: Annotated[
-        int | None, _option(_ENGINE, "transformers: padded tokens per batch; default by memory.")
-    ] = None,
-    engine_arg: Annotated[
-        list[str] | None, _option(_ENGINE, "key=value for the engine; repeatable.")
-    ] = None,
-    trust_remote_code: Annotated[
-        bool, _option(_ENGINE, "Run code that comes with the model.", "--trust-remote-code")
-    ] = False,
+    batch_tokens: run_options.BatchTokens = None,
+    engine_arg: run_options.EngineArg = None,
+    trust_remote_code: run_options.TrustRemoteCode = False,
     allow_pickle: Annotated[
-        bool, _option(_ENGINE, "Load weights that are not safetensors.", "--allow-pickle")
+        bool, option(ENGINE, "Load weights that are not safetensors.", "--allow-pickle")
     ] = False,
     deterministic: Annotated[
-        bool, _option(_ENGINE, "Ask the engine for reproducible outputs.", "--deterministic")
+        bool, option(ENGINE, "Ask the engine for reproducible outputs.", "--deterministic")
     ] = False,
     speculate: Annotated[
         bool,
-        _option(
-            _ENGINE,
+        option(
+            ENGINE,
             "n-gram speculation: extraction answers copy their input (vLLM).",
             "--speculate",
         ),
     ] = False,
     base_url: Annotated[
-        list[str] | None, _option(_SERVER, "URL of an OpenAI-compatible server; repeatable.")
+        list[str] | None, option(_SERVER, "URL of an OpenAI-compatible server; repeatable.")
     ] = None,
-    concurrency: Annotated[int, _option(_SERVER, "Requests in flight over all servers.")] = 64,
+    concurrency: Annotated[int, option(_SERVER, "Requests in flight over all servers.")] = 64,
     api_key_env: Annotated[
-        str, _option(_SERVER, "Environment variable that holds the key.")
+        str, option(_SERVER, "Environment variable that holds the key.")
     ] = "OPENAI_API_KEY",
-    timeout: Annotated[
-        float, _option(_SERVER, "Seconds until a request counts as failed.")
-    ] = 600.0,
-    max_retries: Annotated[
-        int, _option(_SERVER, "Tries after the first, with growing pauses.")
-    ] = 6,
-    replicas: Annotated[int, _option(_SCALE, "Copies of the engine on a Ray cluster.")] = 1,
-    ray: Annotated[str | None, _option(_SCALE, "Address of a Ray cluster, or local.")] = None,
+    timeout: Annotated[float, option(_SERVER, "Seconds until a request counts as failed.")] = 600.0,
+    max_retries: Annotated[int, option(_SERVER, "Tries after the first, with growing pauses.")] = 6,
+    replicas: Annotated[int, option(_SCALE, "Copies of the engine on a Ray cluster.")] = 1,
+    ray: Annotated[str | None, option(_SCALE, "Address of a Ray cluster, or local.")] = None,
     shard: Annotated[
         str | None,
-        _option(_SCALE, "i/n: only the i-th of n parts; join them with `medinst-eval merge`."),
+        option(_SCALE, "i/n: only the i-th of n parts; join them with `medinst-eval merge`."),
     ] = None,
-    output: Annotated[Path, _option(_OUT, "Folder for run folders.")] = Path("results"),
+    output: Annotated[Path, option(_OUT, "Folder for run folders.")] = Path("results"),
     run_name: Annotated[
-        str | None, _option(_OUT, "Name of the run; default model, shots and data.")
+        str | None, option(_OUT, "Name of the run; default model, shots and data.")
     ] = None,
     fresh: Annotated[
-        bool, _option(_OUT, "Forget what an earlier run of this name left.", "--fresh")
+        bool, option(_OUT, "Forget what an earlier run of this name left.", "--fresh")
     ] = False,
     retry_errors: Annotated[
-        bool, _option(_OUT, "Ask failed requests again.", "--retry-errors")
+        bool, option(_OUT, "Ask failed requests again.", "--retry-errors")
     ] = False,
     retry_empty: Annotated[
-        int, _option(_OUT, "Ask up to N times more where the answer is empty.")
+        int, option(_OUT, "Ask up to N times more where the answer is empty.")
     ] = 0,
     max_errors: Annotated[
-        str | None, _option(_OUT, "Stop once more requests have failed: N or P%.")
+        str | None, option(_OUT, "Stop once more requests have failed: N or P%.")
     ] = None,
-    offline: Annotated[bool, _option(_OUT, "Never reach out to a network.", "--offline")] = False,
+    offline: Annotated[bool, option(_OUT, "Never reach out to a network.", "--offline")] = False,
     pulled: Annotated[
         str | None,
-        _option(_OUT, "Folder of `data pull` that holds what is needed; implies --offline."),
+        option(_OUT, "Folder of `data pull` that holds what is needed; implies --offline."),
     ] = None,
-    quiet: Annotated[bool, _option(_OUT, "No progress and no notes.", "--quiet")] = False,
+    quiet: Annotated[bool, option(_OUT, "No progress and no notes.", "--quiet")] = False,
     log_to: Annotated[
         list[str] | None,
-        _option(_OUT, "Log the scores to wandb, mlflow or trackio too; repeatable."),
+        option(_OUT, "Log the scores to wandb, mlflow or trackio too; repeatable."),
     ] = None,
     as_json: Annotated[
-        bool, _option(_OUT, "Print results.json instead of the table.", "--json")
+        bool, option(_OUT, "Print results.json instead of the table.", "--json")
     ] = False,
     paper_extras: Annotated[
-        bool, _option(_SCORE, "paper_rouge_l and paper_word_f1 for every task.", "--paper-extras")
+        bool, option(_SCORE, "paper_rouge_l and paper_word_f1 for every task.", "--paper-extras")
     ] = False,
-    resamples: Annotated[
-        int, _option(_SCORE, "Bootstrap resamples behind each interval.")
-    ] = 10_000,
+    resamples: Annotated[int, option(_SCORE, "Bootstrap resamples behind each interval.")] = 10_000,
     bertscore_model: Annotated[
-        str | None, _option(_SCORE, "Encoder, id or folder; default roberta-large.")
+        str | None, option(_SCORE, "Encoder, id or folder; default roberta-large.")
     ] = None,
     bertscore_layers: Annotated[
         int | None,
-        _option(_SCORE, "Layer of the encoder; needed where bert-score does not know it."),
+        option(_SCORE, "Layer of the encoder; needed where bert-score does not know it."),
     ] = None,
     bertscore_rescale: Annotated[
-        bool, _option(_SCORE, "Rescale with bert-score's baseline.", "--bertscore-rescale")
+        bool, option(_SCORE, "Rescale with bert-score's baseline.", "--bertscore-rescale")
     ] = False,
 ) -> int:
     """Evaluate a model on all 32 tasks, or on some.

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from medinst_eval import numbers
-from medinst_eval.cli import options
+from medinst_eval.cli import options, run_options
 from medinst_eval.cli.console import err, out, printable
+from medinst_eval.cli.run_options import PROMPT, WHAT, option
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,16 +22,11 @@ if TYPE_CHECKING:
     from medinst_eval.curve import Curve, Point
     from medinst_eval.runner import RunOutcome
 
-_WATCH, _WHAT, _PROMPT = "Watching", "What is asked", "Prompts"
-_ENGINE, _OUT = "Engine", "Output"
+_WATCH, _OUT = "Watching", "Output"
 _MARKS = {"worse": " ▼", "better": " ▲"}
 _STYLES = {"worse": "red", "better": "green"}
 _COLUMNS = 8
 """Most steps in the table; `curve.json` and the picture have all."""
-
-
-def _option(panel: str, text: str, *names: str, **more: Any) -> Any:
-    return typer.Option(*names, help=text, rich_help_panel=panel, **more)
 
 
 def command(
@@ -38,100 +34,66 @@ def command(
         Path, typer.Argument(help="The training's output folder, with checkpoint-* in it.")
     ],
     baseline: Annotated[
-        Path | None, _option(_WATCH, "Run folder that every checkpoint is compared with.")
+        Path | None, option(_WATCH, "Run folder that every checkpoint is compared with.")
     ] = None,
     metrics: Annotated[
-        Literal["standard", "paper"], _option(_WATCH, "Headline metrics shown and compared.")
+        Literal["standard", "paper"], option(_WATCH, "Headline metrics shown and compared.")
     ] = "standard",
     fail_on: Annotated[
         Literal["significant", "threshold", "both"] | None,
-        _option(_WATCH, "What counts as a regression, as in `compare`."),
+        option(_WATCH, "What counts as a regression, as in `compare`."),
     ] = None,
     max_drop: Annotated[
-        float | None, _option(_WATCH, "Largest drop allowed, in points, as in `compare`.")
+        float | None, option(_WATCH, "Largest drop allowed, in points, as in `compare`.")
     ] = None,
     once: Annotated[
-        bool, _option(_WATCH, "Evaluate the checkpoints that are there and stop.", "--once")
+        bool, option(_WATCH, "Evaluate the checkpoints that are there and stop.", "--once")
     ] = False,
-    poll: Annotated[float, _option(_WATCH, "Seconds between two looks.")] = 30.0,
+    poll: Annotated[float, option(_WATCH, "Seconds between two looks.")] = 30.0,
     backend: Annotated[
-        str, _option(_WHAT, "auto, vllm, transformers, or a plug-in's name.")
+        str, option(WHAT, "auto, vllm, transformers, or a plug-in's name.")
     ] = "auto",
-    data: Annotated[
-        str | None,
-        _option(_WHAT, "Hub id (default aialt/MedINST32), a local folder in its layout, or demo."),
-    ] = None,
-    revision: Annotated[str | None, _option(_WHAT, "Revision of the data set on the Hub.")] = None,
-    suite: Annotated[
-        str | None, _option(_WHAT, "medinst32 (default), mmlu-medicine, or own (task files alone).")
-    ] = None,
-    tasks: Annotated[
-        str | None,
-        _option(_WHAT, "Names, categories or level:3, separated by commas; default all."),
-    ] = None,
-    task_file: Annotated[
-        list[str] | None,
-        _option(
-            _WHAT, "YAML card of tasks of your own; repeatable. Alone unless --suite is given."
-        ),
-    ] = None,
-    limit: Annotated[int | None, _option(_WHAT, "First N rows of each task.")] = None,
-    sample: Annotated[
-        int | None, _option(_WHAT, "N random rows of each task (see --seed).")
-    ] = None,
-    seed: Annotated[int, _option(_WHAT, "Seed of --sample and of the intervals.")] = 0,
-    shots: Annotated[
-        int, _option(_PROMPT, "Demonstrations per prompt: 0 to 2 (mmlu-medicine: 0 to 5).")
-    ] = 2,
+    data: run_options.Data = None,
+    revision: run_options.Revision = None,
+    suite: run_options.Suite = None,
+    tasks: run_options.Tasks = None,
+    task_file: run_options.TaskFile = None,
+    limit: run_options.Limit = None,
+    sample: run_options.Sample = None,
+    seed: Annotated[int, option(WHAT, "Seed of --sample and of the intervals.")] = 0,
+    shots: run_options.Shots = 2,
     layout: Annotated[
         Literal["chat", "inline", "plain"] | None,
-        _option(_PROMPT, "chat, inline or plain; default: chat where there is a chat template."),
+        option(PROMPT, "chat, inline or plain; default: chat where there is a chat template."),
     ] = None,
-    system_prompt: Annotated[
-        str | None, _option(_PROMPT, "System message; the paper has none.")
-    ] = None,
+    system_prompt: run_options.SystemPrompt = None,
     chat_template_arg: Annotated[
-        list[str] | None, _option(_PROMPT, "key=value for the chat template; repeatable.")
+        list[str] | None, option(PROMPT, "key=value for the chat template; repeatable.")
     ] = None,
-    max_tokens: Annotated[
-        int | None,
-        _option(_PROMPT, "New tokens per answer; default the task's, 1024 as in the paper."),
-    ] = None,
-    dtype: Annotated[str, _option(_ENGINE, "auto, bfloat16, float16 or float32.")] = "auto",
-    max_model_len: Annotated[
-        int | None, _option(_ENGINE, "Longest prompt and answer in tokens; default the model's.")
-    ] = None,
-    gpu_memory_utilization: Annotated[
-        float | None, _option(_ENGINE, "Share of the GPU's memory for vLLM.")
-    ] = None,
-    tensor_parallel_size: Annotated[
-        int, _option(_ENGINE, "GPUs that share one copy of the model.")
-    ] = 1,
-    batch_tokens: Annotated[
-        int | None, _option(_ENGINE, "transformers: padded tokens per batch; default by memory.")
-    ] = None,
-    engine_arg: Annotated[
-        list[str] | None, _option(_ENGINE, "key=value for the engine; repeatable.")
-    ] = None,
-    trust_remote_code: Annotated[
-        bool, _option(_ENGINE, "Run code that comes with the model.", "--trust-remote-code")
-    ] = False,
+    max_tokens: run_options.MaxTokens = None,
+    dtype: run_options.Dtype = "auto",
+    max_model_len: run_options.MaxModelLen = None,
+    gpu_memory_utilization: run_options.GpuMemoryUtilization = None,
+    tensor_parallel_size: run_options.TensorParallelSize = 1,
+    batch_tokens: run_options.BatchTokens = None,
+    engine_arg: run_options.EngineArg = None,
+    trust_remote_code: run_options.TrustRemoteCode = False,
     output: Annotated[
         Path | None,
-        _option(_OUT, "Folder for run folders and the curve; default results/<training's name>."),
+        option(_OUT, "Folder for run folders and the curve; default results/<training's name>."),
     ] = None,
     resamples: Annotated[
-        int, _option(_OUT, "Bootstrap resamples behind each interval.", min=100)
+        int, option(_OUT, "Bootstrap resamples behind each interval.", min=100)
     ] = 10_000,
     bertscore_model: Annotated[
-        str | None, _option(_OUT, "Encoder, id or folder; default roberta-large.")
+        str | None, option(_OUT, "Encoder, id or folder; default roberta-large.")
     ] = None,
     bertscore_layers: Annotated[
         int | None,
-        _option(_OUT, "Layer of the encoder; needed where bert-score does not know it."),
+        option(_OUT, "Layer of the encoder; needed where bert-score does not know it."),
     ] = None,
-    offline: Annotated[bool, _option(_OUT, "Never reach out to a network.", "--offline")] = False,
-    quiet: Annotated[bool, _option(_OUT, "No progress and no notes.", "--quiet")] = False,
+    offline: Annotated[bool, option(_OUT, "Never reach out to a network.", "--offline")] = False,
+    quiet: Annotated[bool, option(_OUT, "No progress and no notes.", "--quiet")] = False,
 ) -> int:
     """Evaluate the checkpoints of a training as they are written, and draw the learning curve.
 
