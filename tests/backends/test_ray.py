@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from medinst_eval.backends.ray_replica import (
     unpack_generation,
     unpack_request,
 )
+from medinst_eval.backends.transformers import TransformersBackend
 from medinst_eval.config import RunConfig
 from medinst_eval.errors import BackendError, InputError
 from medinst_eval.runner import RunOutcome
@@ -153,11 +155,14 @@ def cluster() -> Iterator[Any]:
     pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
-    made.add_node(num_cpus=1)
-    made.add_node(num_cpus=1)
-    yield made
-    made.shutdown()
+    with pytest.MonkeyPatch.context() as environment:
+        # Two engines of the CPU build on one machine must not bind to the same cores.
+        environment.setenv("VLLM_CPU_OMP_THREADS_BIND", "nobind")
+        made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+        made.add_node(num_cpus=1)
+        made.add_node(num_cpus=1)
+        yield made
+        made.shutdown()
 
 
 @pytest.mark.ray
@@ -249,6 +254,32 @@ def test_a_run_on_a_cluster_scores_as_one_without(cluster: Any, tmp_path: Path) 
     assert two["backend"]["name"] == "ray"
     assert two["backend"]["arguments"]["inner"] == "transformers"
     assert two["backend"]["engine"]["dtype"] == "float32"
+
+
+@pytest.mark.ray
+@pytest.mark.vllm
+@pytest.mark.slow
+def test_two_vllm_engines_on_two_nodes(cluster: Any, tiny_model: Path, make_requests: Any) -> None:
+    if importlib.util.find_spec("vllm") is None:
+        pytest.skip("vLLM is not installed")
+    requests = make_requests([f"p53 {number}" for number in range(120)], max_tokens=6)
+    options = BackendOptions(
+        model=str(tiny_model),
+        dtype="float32",
+        inner="vllm",
+        ray_address=cluster.address,
+        replicas=2,
+        engine_args={"kv_cache_memory_bytes": 2**28, "block_size": 32},
+    )
+    with contextlib.closing(RayBackend(options)) as backend:
+        answers = list(backend.generate(requests))
+        assert len(backend.answered) == 2
+        assert backend.asked_again == 0
+        assert backend.describe()["engine"]["dtype"] == "float32"
+    with contextlib.closing(TransformersBackend(BackendOptions(model=str(tiny_model)))) as one:
+        expected = {answer.id: answer for answer in one.generate(requests)}
+    assert len(answers) == len(requests)
+    assert {answer.id: answer for answer in answers} == expected
 
 
 @pytest.mark.ray
