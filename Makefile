@@ -30,9 +30,10 @@ $(VENV)/.test: $(VENV)/.base
 demo: $(VENV)/.base
 	$(BIN)/medinst-eval demo
 
-# Tests of real engines and clusters may miss a deadline once on a busy machine, and are tried again.
+# Two at a time, as engines and servers under test often wait. Tests of real engines and clusters
+# may miss a deadline once on a busy machine, and are tried again.
 test: $(VENV)/.test lint
-	$(BIN)/python -m pytest --reruns 2 --reruns-delay 2 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --reruns 2 --reruns-delay 2 $(PYTEST_ARGS)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
