@@ -262,14 +262,15 @@ def test_a_run_on_a_cluster_scores_as_one_without(cluster: Any, tmp_path: Path) 
 def test_two_vllm_engines_on_two_nodes(cluster: Any, tiny_model: Path, make_requests: Any) -> None:
     if importlib.util.find_spec("vllm") is None:
         pytest.skip("vLLM is not installed")
-    requests = make_requests([f"p53 {number}" for number in range(120)], max_tokens=6)
+    # More than the engine that is up first is given at once, and slowly enough for the other one.
+    requests = make_requests([f"p53 {number}" for number in range(2400)], max_tokens=8)
     options = BackendOptions(
         model=str(tiny_model),
         dtype="float32",
         inner="vllm",
         ray_address=cluster.address,
         replicas=2,
-        engine_args={"kv_cache_memory_bytes": 2**28, "block_size": 32},
+        engine_args={"kv_cache_memory_bytes": 2**28, "block_size": 32, "max_num_seqs": 8},
     )
     with contextlib.closing(RayBackend(options)) as backend:
         answers = list(backend.generate(requests))
