@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.util
+import re
 import subprocess
 import sys
 import sysconfig
 import tarfile
 import zipfile
+from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -87,3 +93,53 @@ def test_an_installed_wheel_works_far_from_the_checkout(built: Path, tmp_path: P
         [interpreter, "-c", "import metrics"], cwd=tmp_path, capture_output=True, check=False
     )
     assert gone.returncode != 0
+
+
+EXTRAS = ("", "transformers", "bertscore", "evaluate", "ray", "report")
+FREE = (
+    r"\b(MIT|BSD|Apache|PSFL?|Python Software Foundation|MPL|ISC|Zlib)\b"
+    r"|Permission is hereby granted, free of charge"
+)
+
+
+def installed(extras: Sequence[str]) -> dict[str, metadata.Distribution]:
+    """Everything that the package and its extras ask for, and what that asks for, and so on."""
+    todo = [("medinst-eval", extra) for extra in extras]
+    found: dict[str, metadata.Distribution] = {}
+    for name, extra in todo:  # grows while it is read
+        found[name] = metadata.distribution(name)
+        for text in found[name].requires or ():
+            wanted = Requirement(text)
+            if wanted.marker is not None and not wanted.marker.evaluate({"extra": extra}):
+                continue
+            version = metadata.version(wanted.name)
+            assert wanted.specifier.contains(version, prereleases=True), (
+                f"{name}: {text}, {version}"
+            )
+            one = canonicalize_name(wanted.name)
+            todo += [(one, e) for e in ("", *wanted.extras) if (one, e) not in todo]
+    return found
+
+
+def licence(of: metadata.Distribution) -> str:
+    """What a distribution says of its licence, in one of the places where it may.
+
+    Of a long text the head: what follows may speak of libraries that a wheel brings along, such as
+    SciPy's Fortran runtime, whose licence excepts such use.
+    """
+    said = [of.metadata.get("License-Expression", ""), of.metadata.get("License", "")[:500]]
+    said += [c for c in of.metadata.get_all("Classifier") or () if c.startswith("License ::")]
+    if not "".join(said):
+        own = [f for f in of.files or () if f.parts[0].endswith(".dist-info")]
+        files = [f for f in own if f.name.upper().startswith("LICEN") and "_vendor" not in f.parts]
+        said += [file.read_text() for file in files]
+    return "\n".join(said)
+
+
+def test_what_is_installed_fits_together_and_is_free_to_use():
+    if importlib.util.find_spec("ray") is None:
+        pytest.skip("an extra is not installed: Ray")
+    for name, distribution in installed(EXTRAS).items():
+        text = licence(distribution)
+        assert re.search(FREE, text), f"{name}: {text[:200]!r}"
+        assert not re.search(r"\b[AL]?GPL", text), name
