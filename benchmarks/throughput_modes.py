@@ -9,23 +9,18 @@ import contextlib
 import json
 import os
 import random
-import socket
-import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
+from serving import served
 
 from medinst_eval import backends
 from medinst_eval.backends.base import BackendOptions, Sampling
 from medinst_eval.types import Message, Prompt, Request
-
-SERVER_SECONDS = 300.0
 
 
 def main(mode: str, model: str, path: str, *settings: str) -> None:
@@ -149,42 +144,22 @@ def _children(pid: int | None = None) -> float:
 
 
 def _serve(model: str, requests: Sequence[Request], engine_args: dict[str, Any]) -> dict[str, Any]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    flags = [
-        part for name, value in engine_args.items()
-        for part in (f"--{name.replace('_', '-')}", str(value))
-    ]  # fmt: skip
-    command = [sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", model]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--served-model-name", "served"]
-    command += ["--enforce-eager", "--disable-log-stats", "--max-num-seqs", "256", *flags]
+    from vllm.platforms import current_platform
+
+    from medinst_eval.backends import vllm_settings
+
+    # The number type that the other ways use.
+    dtype = {"dtype": vllm_settings.cpu_dtype()} if current_platform.is_cpu() else {}
     started = time.perf_counter()
-    server = subprocess.Popen(command, stdout=sys.stderr)
-    try:
-        _wait(f"http://127.0.0.1:{port}/health", server)
+    with served(model, {"max_num_seqs": 256} | dtype | engine_args) as url:
         start_s = time.perf_counter() - started
         options = BackendOptions(
             model="served",
-            base_urls=(f"http://127.0.0.1:{port}/v1",),
+            base_urls=(url,),
             concurrency=512,
             engine_args={"extra_body": {"ignore_eos": True}},
         )
         return _timed(backends.create("openai", options, ()), requests) | {"start_s": start_s}
-    finally:
-        server.terminate()
-        server.wait()
-
-
-def _wait(url: str, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + SERVER_SECONDS
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            urllib.request.urlopen(url, timeout=5).close()
-            return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.5)
-    raise SystemExit("the server did not come up")
 
 
 if __name__ == "__main__":
