@@ -14,8 +14,9 @@ Every request has the length of its gold answer as its limit and writes on to it
 vary as real ones do and a model with random weights does the same work as a trained one. Without
 --model a small Llama with random weights and a tokenizer trained on the prompts is made: the
 smaller the model, the more a harness weighs. Each way runs in a process of its own; only
-generating counts. Ratios are to `llm`, by prompt, round by round; those of processor seconds (this
-process and the engine's) hold on a machine that does other work besides, those of wall time do not.
+generating counts; every second round goes in reverse order. Ratios are to `llm`, by prompt, round
+by round; those of processor seconds (this process and the engine's) hold on a machine that does
+other work besides, those of wall time do not.
 Whole runs, beside lm-evaluation-harness: benchmarks/whole_run.py.
 """
 
@@ -45,7 +46,8 @@ def main() -> None:
         print(f"{asked['requests']} requests, {asked['prompt_tokens']} prompt tokens", flush=True)
         measured: dict[str, list[dict[str, Any]]] = {mode: [] for mode in options.modes}
         for number in range(options.rounds):
-            for mode in options.modes:
+            # There and back, so that a machine that slows down slows every way alike.
+            for mode in options.modes if number % 2 == 0 else reversed(options.modes):
                 result = _measure(mode, model, work, options.engine_arg)
                 measured[mode].append(result)
                 rate = result["prompts"] / result["generate_s"]

@@ -25,14 +25,14 @@ def continuation_ids(
 ) -> list[tuple[int, ...]]:
     """Tokens of each choice as it continues a prompt.
 
-    A prompt that ends in a word character or punctuation of plain text (`Answer:`) is continued
-    by a space and the choice; after white space or a special token (a chat template's header) by
-    the choice itself. Prompt end and choice are tokenised together and the prompt's tokens taken
-    off; where they merge into one token, the choice is tokenised alone.
+    Behind a chat template's header a choice is spelt as the template itself spells an answer there.
+    Elsewhere a prompt that ends in plain text (`Answer:`) is continued by a space and the choice;
+    after white space or a token of the tokenizer's own by the choice itself. Prompt end and choice
+    are tokenised together and the prompt's tokens taken off; where they merge into one token, the
+    choice is tokenised alone.
     """
     tail = text[-TAIL:]
-    special = any(tail.endswith(token) for token in getattr(tokenizer, "all_special_tokens", ()))
-    gap = "" if not tail or special or tail[-1].isspace() else " "
+    gap = _gap(tokenizer, tail)
     prefix = _ids(tokenizer, tail)
     found = []
     for choice in choices:
@@ -41,6 +41,43 @@ def continuation_ids(
         alone = joint[: len(prefix)] != prefix or len(joint) == len(prefix)
         found.append(tuple(_ids(tokenizer, piece) if alone else joint[len(prefix) :]))
     return found
+
+
+def _gap(tokenizer: Tokenizer, tail: str) -> str:
+    """What stands between the end of a prompt and its answer: white space or nothing."""
+    header, gap = _template_gap(tokenizer)
+    if header and tail.endswith(header):
+        return gap
+    added = getattr(tokenizer, "added_tokens_decoder", {}).values()
+    if not tail or tail[-1].isspace() or tail.endswith(tuple(token.content for token in added)):
+        return ""
+    return " "
+
+
+def _template_gap(tokenizer: Tokenizer) -> tuple[str, str]:
+    """The end of a prompt by the chat template, and what the template writes before an answer.
+
+    The header is empty where there is no template, or one that heads answers differently when they
+    are history.
+    """
+    if not getattr(tokenizer, "chat_template", None):
+        return "", ""
+    from jinja2 import TemplateError
+
+    question = {"role": "user", "content": "Q?"}
+    answer = {"role": "assistant", "content": "A"}
+    try:
+        asked = tokenizer.apply_chat_template(
+            [question], tokenize=False, add_generation_prompt=True
+        )
+        answered = tokenizer.apply_chat_template([question, answer], tokenize=False)
+    except TemplateError:
+        return "", ""
+    header, rest = asked.rpartition("Q?")[2], answered.removeprefix(asked)
+    gap = rest[: len(rest) - len(rest.lstrip())]
+    if rest == answered or not rest.startswith(f"{gap}A"):
+        return "", ""
+    return header, gap
 
 
 def _ids(tokenizer: Tokenizer, text: str) -> list[int]:

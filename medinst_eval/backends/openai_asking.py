@@ -36,7 +36,7 @@ class Asker:
         self._pool = pool
         self.dialect = dialect
         self._secret = secret
-        self._token_ids: dict[tuple[str, str, tuple[str, ...]], tuple[int, ...] | None] = {}
+        self._token_ids: dict[tuple[str, str | None, tuple[str, ...]], tuple[int, ...] | None] = {}
 
     def begin(self) -> None:
         """Forget earlier outages: asking starts now."""
@@ -138,34 +138,56 @@ class Asker:
         """How to ask this server for the log-probabilities of the choices."""
         if not server.lists_tokens:
             return Letters(top=server.top_logprobs)
-        tail = tail_of(request.prompt)
+        tail = None if endpoint_of(request.prompt) == "chat" else tail_of(request.prompt)
         key = (server.url, tail, request.choices)
         if key not in self._token_ids:
-            self._token_ids[key] = await self._choice_tokens(server, tail, request.choices)
+            found = await self._header_tokens(server, request.choices) if tail is None else None
+            if found is None:
+                found = await self._choice_tokens(server, tail_of(request.prompt), request.choices)
+            self._token_ids[key] = found
         return Letters(top=server.top_logprobs, token_ids=self._token_ids[key])
+
+    async def _header_tokens(
+        self, server: Server, choices: tuple[str, ...]
+    ) -> tuple[int, ...] | None:
+        """The token with which each choice begins behind the header of the server's template.
+
+        None where the template heads answers differently when they are history, or where the
+        choices begin with the same token.
+        """
+        question = {"role": "user", "content": "Q?"}
+        before = await self._tokenize(server, messages=[question], add_generation_prompt=True)
+        found = []
+        for choice in choices:
+            answered = await self._tokenize(
+                server,
+                messages=[question, {"role": "assistant", "content": choice}],
+                add_generation_prompt=False,
+            )
+            if before is None or answered is None or answered[: len(before)] != before:
+                return None
+            found += answered[len(before) : len(before) + 1]
+        return tuple(found) if len(set(found)) == len(choices) else None
 
     async def _choice_tokens(
         self, server: Server, tail: str, choices: tuple[str, ...]
     ) -> tuple[int, ...] | None:
         """The one token that each choice adds to the prompt's end; None if there is none."""
-        before = await self._tokenize(server, tail)
+        before = await self._tokenize(server, prompt=tail, add_special_tokens=False)
         found = []
         for choice in choices:
-            joint = await self._tokenize(server, tail + gap_after(tail) + choice)
+            text = tail + gap_after(tail) + choice
+            joint = await self._tokenize(server, prompt=text, add_special_tokens=False)
             if before is None or joint is None or joint[:-1] != before:
                 return None
             found.append(joint[-1])
         return tuple(found)
 
-    async def _tokenize(self, server: Server, text: str) -> list[int] | None:
+    async def _tokenize(self, server: Server, **what: Any) -> list[int] | None:
         import openai
 
         client = server.client.with_options(base_url=server.url.removesuffix("/v1"))
-        body = {
-            "model": self.dialect.options.model,
-            "prompt": text,
-            "add_special_tokens": False,
-        }
+        body = {"model": self.dialect.options.model, **what}
         try:
             answer: Any = await client.post("/tokenize", body=body, cast_to=object)
         except openai.OpenAIError:

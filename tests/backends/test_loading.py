@@ -247,6 +247,58 @@ def test_continuations(tiny_model: Path) -> None:
     assert texts("", "yes") == ["yes"]
 
 
+LOOP = "{% for m in messages %}"
+HEADERS = {
+    "a token of its own": (
+        LOOP + "<|{{ m.role }}|>{{ m.content }}</s>{% endfor %}"
+        "{% if add_generation_prompt %}<|assistant|>{% endif %}",
+        "A",
+    ),
+    "a line of its own": (
+        LOOP + "<|{{ m.role }}|>\n{{ m.content }}</s>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|assistant|>\n{% endif %}",
+        "A",
+    ),
+    "a space before answers": (
+        LOOP + "{% if m.role == 'user' %}[INST] {{ m.content }} [/INST]{% else %} {{ m.content }}"
+        "</s>{% endif %}{% endfor %}",
+        " A",
+    ),
+    "words": (
+        LOOP + "{{ m.role.upper() }}: {{ m.content }}\n{% endfor %}"
+        "{% if add_generation_prompt %}ASSISTANT:{% endif %}",
+        " A",
+    ),
+    "words without a space": (
+        LOOP + "{{ m.role }}>{{ m.content }}\n{% endfor %}"
+        "{% if add_generation_prompt %}assistant>{% endif %}",
+        "A",
+    ),
+    "an empty thought that history lacks": (
+        LOOP + "<|{{ m.role }}|>{{ m.content }}</s>{% endfor %}"
+        "{% if add_generation_prompt %}<|assistant|><think>\n\n</think>\n\n{% endif %}",
+        "A",
+    ),
+    "a template without answers": (
+        LOOP + "{% if m.role != 'user' %}{{ raise_exception('no') }}{% endif %}<|user|>"
+        "{{ m.content }}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}",
+        "A",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_a_choice_is_spelt_as_the_template_spells_an_answer(tiny_model: Path, name: str) -> None:
+    tokenizer: Any = loading.load_tokenizer(BackendOptions(model=str(tiny_model)))
+    tokenizer.chat_template, spelt = HEADERS[name]
+    chat = [{"role": "user", "content": "Options: A B C D"}]
+    text = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+    (found,) = choices.continuation_ids(tokenizer, text, ["A"])
+    assert tokenizer.decode(list(found)) == spelt
+    (plain,) = choices.continuation_ids(tokenizer, "Question?\nAnswer:", ["A"])
+    assert tokenizer.decode(list(plain)) == " A"
+
+
 def test_choices_are_a_trie() -> None:
     tails = [(5,), (6, 7), (6, 8), (9, 1, 2)]
     asked = choices.questions(tails)
