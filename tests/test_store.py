@@ -142,6 +142,15 @@ def test_what_only_changes_the_speed_is_not_refused(tmp_path: Path, manifest: di
         assert list(run.predictions) == ["AnEM/0"]
 
 
+def test_a_start_without_an_answer_binds_nobody(tmp_path: Path):
+    store.open_run(tmp_path, MANIFEST).close()
+    other = changed("sampling.temperature", 1.0)
+    with store.open_run(tmp_path, other) as run:
+        run.append(ROW)
+    with pytest.raises(StoreError, match=r"sampling\.temperature"):
+        store.open_run(tmp_path, MANIFEST)
+
+
 def _hold(path: Path, ready: Any, done: Any) -> None:
     with store.open_run(path, MANIFEST):
         ready.set()

@@ -174,7 +174,7 @@ def _encode_once(
     """Token ids of texts that share turns, as demonstrations are: each turn is tokenised once."""
     split = [_cut_before(text, marks) for text in texts]
     number = {part: at for at, part in enumerate(dict.fromkeys(itertools.chain(*split)))}
-    if 2 * sum(map(len, number)) > sum(map(len, texts)):
+    if sum(map(len, number)) > 0.9 * sum(map(len, texts)):
         return token_lists(tokenizer, texts, special=False)
     ids = token_lists(tokenizer, list(number), special=False)
     joined = [list(itertools.chain(*(ids[number[part]] for part in parts))) for parts in split]

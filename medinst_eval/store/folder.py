@@ -178,7 +178,8 @@ def _open_locked(path: Path, manifest: Manifest, lock: IO[str], *, fresh: bool) 
     if fresh:
         for name in (RESULTS, SAMPLES, STATS, PREDICTIONS, MANIFEST):
             (path / name).unlink(missing_ok=True)
-    if manifest_path.is_file():
+    # A start that failed before the first answer leaves a manifest that binds nobody.
+    if manifest_path.is_file() and any((path / name).exists() for name in (PREDICTIONS, RESULTS)):
         old = read_json(manifest_path, "manifest")
         if not isinstance(old, dict):
             raise StoreError(
