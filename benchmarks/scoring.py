@@ -2,7 +2,7 @@
 
     python benchmarks/scoring.py --data FOLDER [--rows 15000] [--resamples 10000]
         [--parts scoring,plain,meteor,bertscore] [--threads 1]
-        [--bertscore-model FOLDER --bertscore-layers N] [--bertscore-pairs 200]
+        [--bertscore-model FOLDER --bertscore-layers N] [--bertscore-pairs 300]
 
 Rows are a folder's golds in the benchmark's proportions, each answered by a seeded corruption of
 its gold. Every part runs in a process of its own on one core, and times are processor time: on an
@@ -69,7 +69,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--parts", default=",".join(PARTS))
     parser.add_argument("--bertscore-model")
     parser.add_argument("--bertscore-layers", type=int)
-    parser.add_argument("--bertscore-pairs", type=int, default=200)
+    parser.add_argument("--bertscore-pairs", type=int, default=300)
     parser.add_argument("--threads", type=int, default=1, help="threads for BERTScore")
     parser.add_argument("--inside", choices=PARTS, help=argparse.SUPPRESS)
     options = parser.parse_args()
