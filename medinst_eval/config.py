@@ -135,6 +135,11 @@ def safe_name(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip(".-")[:120] or "run"
 
 
+def run_name(config: RunConfig) -> str:
+    """Name of the run and of its folder: the one given, or the default."""
+    return config.run_name or default_run_name(config)
+
+
 def default_run_name(config: RunConfig) -> str:
     """Readable name from what tells runs apart: model, shots, data, selection.
 

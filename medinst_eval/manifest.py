@@ -14,7 +14,7 @@ from typing import Any
 from medinst_eval import prompts
 from medinst_eval.backends import BUILT_IN
 from medinst_eval.backends.base import Backend
-from medinst_eval.config import RunConfig, default_run_name
+from medinst_eval.config import RunConfig, run_name
 from medinst_eval.data import Dataset
 from medinst_eval.errors import InputError
 from medinst_eval.fingerprint import ModelIdentity, folder_fingerprint, identify
@@ -44,7 +44,7 @@ def build_manifest(config: RunConfig, name: str, backend: Backend, dataset: Data
     layout = prompts.resolve_layout(config.prompts(), backend.tokenizer)
     return {
         "schema_version": SCHEMA_VERSION,
-        "run": config.run_name or default_run_name(config),
+        "run": run_name(config),
         "suite": config.suite,
         "model": _model(config, name),
         "backend": backend_record(name, backend),

@@ -277,10 +277,10 @@ def _kept(config: RunConfig) -> int:
 
     The progress bar may be one behind: a signal can come between a line and the count of it.
     """
-    from medinst_eval.config import default_run_name
+    from medinst_eval.config import run_name
     from medinst_eval.store import PREDICTIONS, load_predictions
 
-    folder = config.output / (config.run_name or default_run_name(config))
+    folder = config.output / run_name(config)
     stored = load_predictions(folder / PREDICTIONS).predictions.values()
     return sum(p.error is None or not config.retry_errors for p in stored)
 
