@@ -12,7 +12,8 @@ import argparse
 import os
 import time
 
-os.environ["TOKENIZERS_PARALLELISM"] = "false"  # before the tokenizer is loaded: one core
+# before a tokenizer is loaded: one core
+os.environ |= {"TOKENIZERS_PARALLELISM": "false", "RAYON_NUM_THREADS": "1"}
 
 
 def main() -> None:

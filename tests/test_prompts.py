@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer as Core
 from tokenizers import (
-    AddedToken,
     decoders,
     models,
-    normalizers,
     pre_tokenizers,
     processors,
     trainers,
 )
-from tokenizers import Tokenizer as Core
 
 from medinst_eval import prompts
 from medinst_eval.errors import InputError
-from medinst_eval.prompts import PromptOptions, rendering
+from medinst_eval.prompts import PromptOptions
 from medinst_eval.types import Message, Prompt, Sample
 
 LLAMA3 = (
@@ -283,66 +279,6 @@ def test_tokenised_in_batches() -> None:
     build(*[sample(n) for n in range(1000)], to=Counting(tokenizer(CHATML)))
     assert sum(calls) == 1000
     assert len(calls) <= 4
-
-
-def spaced(kind: str) -> Any:
-    """A tokenizer that marks blanks, by one of the ways that Llama 2 and T5 do it."""
-    from transformers import PreTrainedTokenizerFast
-
-    core = Core(models.BPE(unk_token="<unk>"))
-    if kind == "prepended":
-        core.normalizer = normalizers.Sequence(
-            [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
-        )
-    else:
-        core.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=kind)
-    special = [
-        AddedToken(text, special=True, normalized=False, lstrip=text == "<|eot|>")
-        for text in ["<unk>", *SPECIAL]
-    ]
-    trainer = trainers.BpeTrainer(vocab_size=400, special_tokens=special, show_progress=False)
-    core.train_from_iterator(TEXT, trainer)
-    made = PreTrainedTokenizerFast(tokenizer_object=core, bos_token="<s>", eos_token="</s>")
-    made.chat_template = LLAMA3
-    return made
-
-
-READERS = {
-    "bytes": tokenizer(LLAMA3),
-    "chatml": tokenizer(CHATML),
-    "mistral": tokenizer(MISTRAL),
-} | {kind: spaced(kind) for kind in ("first", "always", "prepended")}
-WRITTEN = st.lists(
-    st.sampled_from([*SPECIAL, " ", "\n", "heart", "<|", "心", "e\u0301", "  "]), max_size=8
-).map("".join)
-
-
-@pytest.mark.parametrize("kind", READERS)
-@given(inputs=st.lists(WRITTEN, min_size=3, max_size=6), shown=WRITTEN)
-def test_shared_turns_do_not_change_a_token(kind: str, inputs: list[str], shown: str) -> None:
-    history = ((f"Name it.\n{shown * 9}", f"A {shown}"),) * 2
-    asked = [dataclasses.replace(sample(n, text), history=history) for n, text in enumerate(inputs)]
-    reader = READERS[kind]
-    for prompt in build(*asked, to=reader):
-        assert (
-            list(prompt.token_ids or ()) == reader(prompt.text, add_special_tokens=False).input_ids
-        )
-
-
-@pytest.mark.parametrize("kind", READERS)
-def test_shared_turns_are_tokenised_once(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    read: list[str] = []
-    lists = rendering.token_lists
-
-    def counting(to: Any, texts: Sequence[str], *, special: bool) -> list[list[int]]:
-        read.extend(texts)
-        return lists(to, texts, special=special)
-
-    monkeypatch.setattr(rendering, "token_lists", counting)
-    history = (("Name it.\n" + "The heart pumps blood. " * 20, "heart"),)
-    asked = [dataclasses.replace(sample(n), history=history) for n in range(50)]
-    built = build(*asked, to=READERS[kind])
-    assert sum(map(len, read)) < 0.2 * sum(len(prompt.text or "") for prompt in built)
 
 
 # -- fitting ------------------------------------------------------------------------------------

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from medinst_eval.errors import InputError
-from medinst_eval.prompts.rendering import Renderer, Tokenizer, token_lists
+from medinst_eval.prompts.rendering import Renderer, Tokenizer
+from medinst_eval.prompts.tokens import token_lists
 from medinst_eval.types import Message, Sample
 
 _GAP = " … "

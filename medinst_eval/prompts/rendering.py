@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,6 +9,7 @@ from typing import Any, Literal, Protocol
 
 from medinst_eval.errors import InputError
 from medinst_eval.prompts.layouts import Pairs, turns
+from medinst_eval.prompts.tokens import fast_engine, reader, token_lists
 from medinst_eval.types import Layout, Message
 
 # Prompts per call of the tokenizer: enough to keep its threads busy; what a call returns is
@@ -112,31 +111,21 @@ class Renderer:
 
     def token_ids(self, texts: Sequence[str]) -> Iterator[tuple[int, ...]]:
         """Tokens of rendered texts, the special tokens that belong there included."""
-        assert self.tokenizer is not None
+        # A chat template writes all special tokens it wants; more would be wrong.
+        special = self.layout == "plain"
+        read = reader(self.tokenizer, self._engine, texts, special=special)
         keep = self.interned.setdefault
         for start in range(0, len(texts), _BATCH):
-            for ids in self._encode(texts[start : start + _BATCH]):
+            batch = texts[start : start + _BATCH]
+            encoded = read(batch)
+            if special:
+                self._without_doubles(batch, encoded)
+            for ids in encoded:
                 yield tuple(map(keep, ids, ids))
 
     @cached_property
-    def _turn_marks(self) -> re.Pattern[str] | None:
-        """Special tokens that a text can be cut in front of and still give the same tokens.
-
-        They are taken out of a text before anything else is done with it, so what stands on one
-        side of them says nothing of the tokens on the other. Such as take in blanks beside them
-        are left out.
-        """
-        if not getattr(self.tokenizer, "is_fast", False):
-            return None
-        added = getattr(self.tokenizer, "added_tokens_decoder", {}).values()
-        plain = [
-            token.content
-            for token in added
-            if token.special
-            and not (token.lstrip or token.rstrip or token.single_word or token.normalized)
-        ]
-        longest_first = sorted(plain, key=len, reverse=True)
-        return re.compile("|".join(map(re.escape, longest_first))) if plain else None
+    def _engine(self) -> Any | None:
+        return fast_engine(self.tokenizer)
 
     def _render(self, prompts: Sequence[tuple[Message, ...]]) -> list[str]:
         assert self.tokenizer is not None
@@ -149,15 +138,10 @@ class Renderer:
         )
         return rendered
 
-    def _encode(self, texts: Sequence[str]) -> list[list[int]]:
+    def _without_doubles(self, texts: Sequence[str], encoded: list[list[int]]) -> None:
+        """Mend prompts that open with a special token twice, or close with one."""
         assert self.tokenizer is not None
-        if self.layout != "plain":
-            # A chat template writes all special tokens it wants; more would be wrong.
-            if self._turn_marks is None:
-                return token_lists(self.tokenizer, texts, special=False)
-            return _encode_once(self.tokenizer, texts, self._turn_marks)
         bos, eos = self.tokenizer.bos_token, self.tokenizer.eos_token
-        encoded = token_lists(self.tokenizer, texts, special=True)
         end = getattr(self.tokenizer, "eos_token_id", None)
         for index, text in enumerate(texts):
             if bos and text.startswith(bos):
@@ -165,43 +149,3 @@ class Renderer:
             elif end is not None and encoded[index][-1:] == [end] and not text.endswith(eos or ""):
                 # A closing token, which some tokenizers add, would tell the model to stop here.
                 encoded[index] = encoded[index][:-1]
-        return encoded
-
-
-def _encode_once(
-    tokenizer: Tokenizer, texts: Sequence[str], marks: re.Pattern[str]
-) -> list[list[int]]:
-    """Token ids of texts that share turns, as demonstrations are: each turn is tokenised once."""
-    split = [_cut_before(text, marks) for text in texts]
-    number = {part: at for at, part in enumerate(dict.fromkeys(itertools.chain(*split)))}
-    if sum(map(len, number)) > 0.9 * sum(map(len, texts)):
-        return token_lists(tokenizer, texts, special=False)
-    ids = token_lists(tokenizer, list(number), special=False)
-    joined = [list(itertools.chain(*(ids[number[part]] for part in parts))) for parts in split]
-    # One in each batch is checked, for tokenizers that do look across a special token.
-    if joined[:1] != token_lists(tokenizer, texts[:1], special=False):
-        return token_lists(tokenizer, texts, special=False)
-    return joined
-
-
-def _cut_before(text: str, marks: re.Pattern[str]) -> list[str]:
-    """The text in parts, each but the first one beginning with a mark."""
-    starts = [0, *(found.start() for found in marks.finditer(text)), len(text)]
-    return [text[start:end] for start, end in itertools.pairwise(starts) if start < end]
-
-
-def token_lists(tokenizer: Tokenizer, texts: Sequence[str], *, special: bool) -> list[list[int]]:
-    """Token ids of texts, one call for all; `special`: with the tokenizer's special tokens."""
-    if not texts:
-        return []
-    encoded = tokenizer(
-        list(texts),
-        add_special_tokens=special,
-        padding=False,
-        truncation=False,
-        return_attention_mask=False,
-        return_token_type_ids=False,
-        verbose=False,  # longer than the model's context is our business, and handled
-    )
-    ids: list[list[int]] = encoded["input_ids"]
-    return ids
