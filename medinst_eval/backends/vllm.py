@@ -234,8 +234,10 @@ class VllmBackend:
         self._guard.remember()
         if engine is not None:
             with contextlib.suppress(TimeoutError):
-                # nobody waits for answers that are pending; a step of them may take many seconds
-                ending = _shut_down(engine, at_once=self._busy)
+                # Nobody waits for answers that are pending, and a lone process has nobody to part
+                # from; its orderly end would take some seconds.
+                alone = engine.vllm_config.parallel_config.world_size_across_dp == 1
+                ending = _shut_down(engine, at_once=self._busy or alone)
                 asyncio.run_coroutine_threadsafe(ending, loop).result(CLOSE_SECONDS)
         # what is left now hangs, or is still loading: a call that ends when its processes do
         self._guard.end()
