@@ -1,7 +1,7 @@
 """How much of the engine's speed a run gets: the same prompts by several ways, in alternation.
 
     python benchmarks/throughput.py --data FOLDER [--model MODEL] [--requests 2000] [--rounds 3]
-        [--shots 2] [--modes llm,harness,shuffled,speculate,serve,transformers]
+        [--shots 2] [--tasks NER,RE] [--modes llm,harness,shuffled,speculate,serve,transformers]
 
     llm           `vllm.LLM.generate` in one call: the limit
     harness       the vllm backend, requests ordered as a run orders them
@@ -64,6 +64,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--model", help="folder or Hub id; default: a small one, made here")
     parser.add_argument("--data", default="demo", help="as of a run")
+    parser.add_argument("--tasks", help="as of a run; default: all")
     parser.add_argument("--requests", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--shots", type=int, default=2)
@@ -126,6 +127,8 @@ def prepare(model: str, options: argparse.Namespace, path: Path) -> dict[str, in
     tokenizer = loading.load_tokenizer(BackendOptions(model=model))
     room = loading.context_length(loading.load_config(BackendOptions(model=model)), tokenizer)
     cards = tasks.load_cards()
+    if options.tasks:
+        cards = tasks.select(cards, options.tasks)
     found = data.load(cards, source=options.data, shots=options.shots)
     each = -(-options.requests // len(found.tasks))
     samples = [sample for task in found.tasks for sample in task.samples[:each]]

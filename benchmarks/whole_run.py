@@ -7,9 +7,13 @@
 `lm-eval` is `lm_eval.simple_evaluate` with its vLLM model, `batch_size=auto`, on the same rendered
 prompts as one local `generate_until` task per task, scored by exact match; it needs
 `pip install lm-eval`. Every answer may have the same number of tokens: lm-evaluation-harness has
-one limit per task. Printed: seconds from start to end of the process without importing vLLM and
-starting its engine, medians and ratio; for `medinst` also what they are made of (`rest_s`: imports,
-manifest, writing, ending the engine).
+one limit per task. Each run is a process of its own that imports vLLM before anything else; every
+second round goes in reverse order. Printed are medians of
+
+    wall      seconds from start to end of the process
+    work      the same without importing vLLM and starting its engine, and the ratio of both sides
+
+and of the parts of `medinst`: `rest` is its own imports, the manifest, writing and ending.
 """
 
 from __future__ import annotations
@@ -28,7 +32,9 @@ from typing import Any
 
 import yaml
 
-PARTS = ("data_s", "prompts_s", "generate_s", "score_s", "rest_s")
+MODES = ("medinst", "lm-eval")
+PARTS = ("import_s", "data_s", "prompts_s", "load_s", "generate_s", "score_s", "rest_s")
+_TOTALS = ("wall_s", "work_s")
 
 
 def main() -> None:
@@ -44,35 +50,49 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--modes", type=lambda text: text.split(","), default=["medinst"])
     parser.add_argument("--engine-arg", action="append", default=[], metavar="KEY=VALUE")
-    parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--worker", choices=MODES, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker is not None:
-        _lm_eval(options)
+        result = {"medinst": _medinst, "lm-eval": _lm_eval}[options.worker](options)
+        print("RESULT " + json.dumps(result), flush=True)
         return
     measured: dict[str, list[dict[str, float]]] = {mode: [] for mode in options.modes}
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
         if "lm-eval" in options.modes:
-            write_tasks(options, Path(folder) / "tasks")
+            write_tasks(options, folder / "tasks")
         for number in range(options.rounds):
-            for mode in options.modes:
-                if mode == "medinst":
-                    result = _medinst(options, Path(folder) / f"results-{number}")
-                else:
-                    result = _child(options, Path(folder) / "tasks")
+            for mode in options.modes if number % 2 == 0 else reversed(options.modes):
+                where = folder / (f"results-{number}" if mode == "medinst" else "tasks")
+                result = _measure(mode, options, where)
                 measured[mode].append(result)
-                print(f"round {number + 1} {mode:8} {result['total_s']:8.1f} s", flush=True)
-    totals = {
-        mode: statistics.median(one["total_s"] for one in rounds)
+                print(
+                    f"round {number + 1} {mode:8} wall {result['wall_s']:8.1f} s, "
+                    f"work {result['work_s']:8.1f} s",
+                    flush=True,
+                )
+    for line in table(measured):
+        print(line)
+
+
+def table(measured: dict[str, list[dict[str, float]]]) -> list[str]:
+    """Medians of each mode, their ratio, and the parts of a run."""
+
+    def median(mode: str, part: str) -> float:
+        return statistics.median(one[part] for one in measured[mode])
+
+    lines = [
+        f"{mode:8} wall {median(mode, 'wall_s'):8.1f} s, work {median(mode, 'work_s'):8.1f} s, "
+        f"{rounds[0]['rows']:.0f} rows"
         for mode, rounds in measured.items()
-    }
-    for mode, total in totals.items():
-        print(f"{mode:8} {total:8.1f} s without engine start, {measured[mode][0]['rows']:.0f} rows")
-    if len(totals) == 2:
-        print(f"lm-eval / medinst: {totals['lm-eval'] / totals['medinst']:.2f}")
-    for part in (*PARTS, "load_s"):
-        values = [one[part] for one in measured.get("medinst", []) if part in one]
-        if values:
-            print(f"  {part:12} {statistics.median(values):8.2f}")
+    ]
+    if len(measured) == len(MODES):
+        ratios = [median("lm-eval", part) / median("medinst", part) for part in _TOTALS]
+        lines.append(f"lm-eval / medinst: wall {ratios[0]:.2f}, work {ratios[1]:.2f}")
+    if "medinst" in measured:
+        lines += [f"  {part:12} {median('medinst', part):8.2f}" for part in PARTS]
+    return lines
 
 
 def _command(options: argparse.Namespace) -> list[str]:
@@ -82,27 +102,9 @@ def _command(options: argparse.Namespace) -> list[str]:
     ]  # fmt: skip
 
 
-def _medinst(options: argparse.Namespace, output: Path) -> dict[str, float]:
-    command = [sys.executable, "-m", "medinst_eval", "run", "--backend", "vllm", "--quiet"]
-    command += [*_command(options), "--output", str(output), "--run-name", "run"]
-    for pair in options.engine_arg:
-        command += ["--engine-arg", pair]
-    started = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=_environment())
-    wall = time.perf_counter() - started
-    results = json.loads((output / "run" / "results.json").read_text())
-    timing: dict[str, float] = results["timing"]
-    # prompts are built while the engine starts: the longer of the two passes on the wall
-    known = sum(timing[name] for name in ("data_s", "generate_s", "score_s"))
-    hidden = max(timing["load_s"], timing["prompts_s"])
-    rest = wall - known - hidden
-    total = known + timing["prompts_s"] + rest
-    rows = sum(task["n"] for task in results["tasks"].values())
-    return {**timing, "rest_s": rest, "total_s": total, "rows": rows}
-
-
-def _child(options: argparse.Namespace, tasks: Path) -> dict[str, float]:
-    command = [sys.executable, __file__, *_command(options), "--worker", str(tasks)]
+def _measure(mode: str, options: argparse.Namespace, folder: Path) -> dict[str, float]:
+    command = [sys.executable, __file__, *_command(options), "--worker", mode]
+    command += ["--folder", str(folder)]
     for pair in options.engine_arg:
         command += ["--engine-arg", pair]
     started = time.perf_counter()
@@ -110,7 +112,38 @@ def _child(options: argparse.Namespace, tasks: Path) -> dict[str, float]:
     wall = time.perf_counter() - started
     line = next(one for one in ran.stdout.splitlines() if one.startswith("RESULT "))
     result: dict[str, float] = json.loads(line.removeprefix("RESULT "))
-    return {**result, "total_s": wall - result["load_s"]}
+    # Prompts are built while the engine starts: the longer of the two passes on the wall.
+    prompts = result.get("prompts_s", 0.0)
+    work = wall - result["import_s"] - max(result["load_s"], prompts) + prompts
+    known = sum(result.get(part, 0.0) for part in ("data_s", "prompts_s", "generate_s", "score_s"))
+    return {**result, "wall_s": wall, "work_s": work, "rest_s": work - known}
+
+
+def _import_vllm() -> float:
+    started = time.perf_counter()
+    import transformers  # noqa: F401
+    import vllm.entrypoints.llm
+    import vllm.v1.engine.async_llm  # noqa: F401
+
+    return time.perf_counter() - started
+
+
+def _medinst(options: argparse.Namespace) -> dict[str, float]:
+    """In a process of its own: the whole command."""
+    import_s = _import_vllm()
+    from medinst_eval.__main__ import main
+
+    words = ["run", "--backend", "vllm", "--quiet", *_command(options)]
+    for pair in options.engine_arg:
+        words += ["--engine-arg", pair]
+    try:
+        main([*words, "--output", str(options.folder), "--run-name", "run"])
+    except SystemExit as ended:
+        if ended.code:
+            raise
+    results = json.loads((options.folder / "run" / "results.json").read_text())
+    rows = sum(task["n"] for task in results["tasks"].values())
+    return {**results["timing"], "import_s": import_s, "rows": rows}
 
 
 def _environment() -> Mapping[str, str]:
@@ -162,9 +195,9 @@ def write_tasks(options: argparse.Namespace, folder: Path) -> None:
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(card))
 
 
-def _lm_eval(options: argparse.Namespace) -> None:
-    """In a process of its own: load, evaluate, print the seconds."""
-    started = time.perf_counter()
+def _lm_eval(options: argparse.Namespace) -> dict[str, float]:
+    """In a process of its own: load and evaluate."""
+    import_s = _import_vllm()
     import importlib.metadata
 
     import vllm
@@ -182,13 +215,14 @@ def _lm_eval(options: argparse.Namespace) -> None:
     settings = dict(pair.split("=", 1) for pair in options.engine_arg)
     engine_args = {name: yaml.safe_load(value) for name, value in settings.items()}
     arguments = {"enforce_eager": True, "enable_prefix_caching": True, **engine_args}
+    started = time.perf_counter()
     model = VLLM(options.model, batch_size="auto", add_bos_token=False, **arguments)
     load_s = time.perf_counter() - started
-    manager = TaskManager(include_path=str(options.worker), include_defaults=False)
-    names = sorted(f"local-{path.stem}" for path in options.worker.glob("*.yaml"))
+    manager = TaskManager(include_path=str(options.folder), include_defaults=False)
+    names = sorted(f"local-{path.stem}" for path in options.folder.glob("*.yaml"))
     found: Any = lm_eval.simple_evaluate(model=model, tasks=names, task_manager=manager)
     rows = sum(counted["effective"] for counted in found["n-samples"].values())
-    print("RESULT " + json.dumps({"load_s": load_s, "rows": rows}), flush=True)
+    return {"import_s": import_s, "load_s": load_s, "rows": rows}
 
 
 if __name__ == "__main__":
