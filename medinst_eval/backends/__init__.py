@@ -13,8 +13,7 @@ from collections.abc import Sequence
 from typing import cast
 
 from medinst_eval.backends.base import Backend, BackendFactory, BackendOptions
-from medinst_eval.backends.loading import did_you_mean
-from medinst_eval.errors import InputError
+from medinst_eval.errors import InputError, closest
 from medinst_eval.types import Sample
 
 GROUP = "medinst_eval.backends"
@@ -68,7 +67,7 @@ def _factory(name: str) -> BackendFactory:
     registered = _registered()
     if name not in registered:
         raise InputError(
-            f"unknown backend {name}{did_you_mean(name, names())} (known: {', '.join(names())})"
+            f"unknown backend {name}{closest(name, names())} (known: {', '.join(names())})"
         )
     try:
         factory = registered[name].load()

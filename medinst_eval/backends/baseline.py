@@ -12,8 +12,7 @@ from collections.abc import Generator, Sequence
 from typing import Any, Literal, get_args
 
 from medinst_eval.backends.base import FLOOR_LOGPROB, BackendOptions
-from medinst_eval.backends.loading import did_you_mean
-from medinst_eval.errors import BackendError, InputError
+from medinst_eval.errors import BackendError, InputError, closest
 from medinst_eval.types import Generation, Request, Sample
 
 Answerer = Literal["gold", "empty", "majority"]
@@ -33,7 +32,7 @@ class BaselineBackend:
         if options.model not in ANSWERERS:
             raise InputError(
                 f"backend baseline has no model {options.model}"
-                f"{did_you_mean(options.model, ANSWERERS)} (known: {', '.join(ANSWERERS)})"
+                f"{closest(options.model, ANSWERERS)} (known: {', '.join(ANSWERERS)})"
             )
         self._model = options.model
         self._delay_s = _delay_s(options)
@@ -97,7 +96,7 @@ def _delay_s(options: BackendOptions) -> float:
         if name not in known:
             raise InputError(
                 f"--engine-arg {name} is unknown to backend baseline"
-                f"{did_you_mean(name, known) or '; it knows delay_ms'}"
+                f"{closest(name, known) or '; it knows delay_ms'}"
             )
     value = options.engine_args.get("delay_ms", 0)
     try:

@@ -17,13 +17,13 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from medinst_eval.backends.base import BackendOptions, Tokenizer
-from medinst_eval.backends.loading import did_you_mean, load_tokenizer, refuse
+from medinst_eval.backends.loading import load_tokenizer, refuse
 from medinst_eval.backends.openai_asking import Asker
 from medinst_eval.backends.openai_connect import connect
 from medinst_eval.backends.openai_faults import Secret
 from medinst_eval.backends.openai_pool import Patience
 from medinst_eval.backends.openai_wire import Dialect, EngineArgs
-from medinst_eval.errors import InputError
+from medinst_eval.errors import InputError, closest
 from medinst_eval.types import Generation, Request, Sample
 
 T = TypeVar("T")
@@ -211,7 +211,7 @@ def read_args(options: BackendOptions) -> EngineArgs:
             known = EngineArgs.model_fields
             raise InputError(
                 f"--engine-arg {name} is unknown to backend openai"
-                f"{did_you_mean(name, known) or '; it knows ' + ', '.join(known)}; further fields "
+                f"{closest(name, known) or '; it knows ' + ', '.join(known)}; further fields "
                 'of the request go into extra_body, e.g. --engine-arg extra_body={"top_k":1}'
             ) from None
         raise InputError(f"--engine-arg {name}: {first['msg']}") from None

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from medinst_eval.backends.loading import did_you_mean
 from medinst_eval.backends.openai_choices import NO_LOGPROBS, TOP_LOGPROBS, gap_after, tail_of
 from medinst_eval.backends.openai_faults import (
     Secret,
@@ -23,7 +22,7 @@ from medinst_eval.backends.openai_wire import (
     read_body,
     request_body,
 )
-from medinst_eval.errors import BackendError
+from medinst_eval.errors import BackendError, closest
 from medinst_eval.types import Generation, Request
 
 
@@ -215,7 +214,7 @@ def explain(trouble: Trouble, url: str, dialect: Dialect, models: Sequence[str])
     known = f"; it has: {shown}" if models else "; check --model and the path of --base-url"
     return (
         f"{url} does not know the model {options.model} ({trouble.message})"
-        f"{did_you_mean(options.model, models)}{known}"
+        f"{closest(options.model, models)}{known}"
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from medinst_eval.backends import loading
 from medinst_eval.backends.base import BackendOptions, Tokenizer
 from medinst_eval.backends.batches import Plan, Work, plan_work
-from medinst_eval.errors import BackendError, InputError
+from medinst_eval.errors import BackendError, InputError, closest
 from medinst_eval.types import Generation, Request, Sample
 
 ENGINE_ARGS = ("device", "device_map", "attn_implementation", "max_batch")
@@ -56,7 +56,7 @@ class TransformersBackend:
             if name not in ENGINE_ARGS:
                 raise InputError(
                     f"--engine-arg {name}: unknown to backend transformers"
-                    f"{loading.did_you_mean(name, ENGINE_ARGS)} (known: {', '.join(ENGINE_ARGS)})"
+                    f"{closest(name, ENGINE_ARGS)} (known: {', '.join(ENGINE_ARGS)})"
                 )
         self.options = options
         self.halved = 0

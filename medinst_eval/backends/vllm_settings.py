@@ -12,7 +12,7 @@ from typing import Any
 
 from medinst_eval.backends import loading
 from medinst_eval.backends.base import BackendOptions
-from medinst_eval.errors import InputError
+from medinst_eval.errors import InputError, closest
 
 LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 SPECULATION = {
@@ -45,7 +45,7 @@ def engine_arguments(options: BackendOptions, *, known: Sequence[str], cpu: bool
         if name not in known:
             raise InputError(
                 f"--engine-arg {name}: vLLM has no such engine argument"
-                f"{loading.did_you_mean(name, known)} (names as in `vllm serve --help`, with _)"
+                f"{closest(name, known)} (names as in `vllm serve --help`, with _)"
             )
     arguments: dict[str, Any] = {
         "model": options.model,

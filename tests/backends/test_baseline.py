@@ -73,9 +73,9 @@ def test_choices(model: str, row: int, logprobs: tuple[float, ...] | None) -> No
 @pytest.mark.parametrize(
     ("model", "args", "words"),
     [
-        ("glod", {}, ["glod", "did you mean gold?", "majority"]),
+        ("glod", {}, ["glod", "did you mean 'gold'?", "majority"]),
         ("meta-llama/Llama-3", {}, ["gold, empty, majority"]),
-        ("gold", {"delay": 3}, ["--engine-arg delay ", "did you mean delay_ms?"]),
+        ("gold", {"delay": 3}, ["--engine-arg delay ", "did you mean 'delay_ms'?"]),
         ("gold", {"delay_ms": "soon"}, ["delay_ms=soon", "milliseconds"]),
         ("gold", {"delay_ms": -1}, ["delay_ms=-1"]),
         ("gold", {"delay_ms": float("nan")}, ["delay_ms=nan"]),

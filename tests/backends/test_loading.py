@@ -193,7 +193,7 @@ def test_backends_by_name(monkeypatch: pytest.MonkeyPatch, tiny_model: Path) -> 
     options = BackendOptions(model=str(tiny_model))
     for name in ("vllm", "transformers"):
         assert backends.create(name, options, ()).name == name
-    with pytest.raises(InputError, match="did you mean transformers"):
+    with pytest.raises(InputError, match="did you mean 'transformers'"):
         backends.create("transformer", options, ())
     point = importlib.metadata.EntryPoint(
         "mine", "medinst_eval.backends.transformers:create", backends.GROUP

@@ -158,7 +158,7 @@ def test_engine_args_shape_the_body(server: FaultyServer) -> None:
         ({"base_urls": ()}, ["--base-url"]),
         ({"base_urls": ("localhost:8000",)}, ["localhost:8000", "http"]),
         ({"base_urls": ("http://me:pw@localhost/v1",)}, ["user name", "OPENAI_API_KEY"]),
-        ({"engine_args": {"extra_bdy": {}}}, ["extra_bdy", "did you mean extra_body"]),
+        ({"engine_args": {"extra_bdy": {}}}, ["extra_bdy", "did you mean 'extra_body'"]),
         ({"engine_args": {"extra_body": "{"}}, ["extra_body"]),
         ({"engine_args": {"backoff_s": -1}}, ["backoff_s"]),
         ({"tensor_parallel_size": 2}, ["--tensor-parallel-size", "server"]),
@@ -654,7 +654,7 @@ def test_an_unknown_model_gets_a_suggestion() -> None:
     models = [{"id": "meditron-7b"}, {"id": "other"}]
     with FaultyServer(models=models, accepts=frozenset({"meditron-7b"})) as server:
         message = start_error(options(server, model="meditron-7B"))
-    assert "did you mean meditron-7b?" in message
+    assert "did you mean 'meditron-7b'?" in message
     assert "other" in message
 
 

@@ -182,6 +182,6 @@ def test_a_prompt_beyond_the_context_is_an_error_row(url: str, make_requests: An
 
 def test_an_unknown_model_is_named_at_the_start(url: str) -> None:
     backend = OpenAIBackend(BackendOptions(model="tinny", base_urls=(url,)))
-    with pytest.raises(BackendError, match="did you mean tiny"):
+    with pytest.raises(BackendError, match="did you mean 'tiny'"):
         backend.start()
     backend.close()

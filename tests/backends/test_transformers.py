@@ -279,7 +279,7 @@ def test_half_precision_and_ignored_ends(tiny_model: Path, make_requests: MakeRe
     [
         ({"tensor_parallel_size": 2}, "--tensor-parallel-size"),
         ({"speculate": True}, "--speculate"),
-        ({"engine_args": {"max_batchs": 3}}, "did you mean max_batch"),
+        ({"engine_args": {"max_batchs": 3}}, "did you mean 'max_batch'"),
         ({"base_urls": ("http://127.0.0.1",)}, "--base-urls"),
     ],
 )

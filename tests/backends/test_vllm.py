@@ -86,7 +86,7 @@ def test_rank_of_an_adapter_is_rounded_up(tmp_path: Path) -> None:
 
 
 def test_an_unknown_engine_argument_is_refused() -> None:
-    with pytest.raises(InputError, match="did you mean max_num_seqs"):
+    with pytest.raises(InputError, match="did you mean 'max_num_seqs'"):
         arguments({"engine_args": {"max_num_seq": 3}})
 
 
