@@ -11,9 +11,12 @@ one limit per task. Each run is a process of its own that imports vLLM before an
 second round goes in reverse order. Printed are medians of
 
     wall      seconds from start to end of the process
-    work      the same without importing vLLM and starting its engine, and the ratio of both sides
+    work      the same without importing vLLM and starting its engine
+    harness   the same without the calls that generate, too
 
-and of the parts of `medinst`: `rest` is its own imports, the manifest, writing and ending.
+with the ratios of both sides, and of the parts of `medinst`: `rest` is its own imports, the
+manifest, writing and ending. lm-evaluation-harness 0.4.13 hands all tasks' prompts to one call of
+`LLM.generate`: with the same settings both engines do the same work.
 """
 
 from __future__ import annotations
@@ -34,7 +37,7 @@ import yaml
 
 MODES = ("medinst", "lm-eval")
 PARTS = ("import_s", "data_s", "prompts_s", "load_s", "generate_s", "score_s", "rest_s")
-_TOTALS = ("wall_s", "work_s")
+_TOTALS = ("wall_s", "work_s", "harness_s")
 
 
 def main() -> None:
@@ -67,11 +70,8 @@ def main() -> None:
                 where = folder / (f"results-{number}" if mode == "medinst" else "tasks")
                 result = _measure(mode, options, where)
                 measured[mode].append(result)
-                print(
-                    f"round {number + 1} {mode:8} wall {result['wall_s']:8.1f} s, "
-                    f"work {result['work_s']:8.1f} s",
-                    flush=True,
-                )
+                shown = "".join(f"  {part[:-2]} {result[part]:7.1f} s" for part in _TOTALS)
+                print(f"round {number + 1} {mode:8}{shown}", flush=True)
     for line in table(measured):
         print(line)
 
@@ -83,13 +83,16 @@ def table(measured: dict[str, list[dict[str, float]]]) -> list[str]:
         return statistics.median(one[part] for one in measured[mode])
 
     lines = [
-        f"{mode:8} wall {median(mode, 'wall_s'):8.1f} s, work {median(mode, 'work_s'):8.1f} s, "
-        f"{rounds[0]['rows']:.0f} rows"
+        f"{mode:8} {rounds[0]['rows']:6.0f} rows"
+        + "".join(f"  {part[:-2]} {median(mode, part):7.1f} s" for part in _TOTALS)
         for mode, rounds in measured.items()
     ]
     if len(measured) == len(MODES):
-        ratios = [median("lm-eval", part) / median("medinst", part) for part in _TOTALS]
-        lines.append(f"lm-eval / medinst: wall {ratios[0]:.2f}, work {ratios[1]:.2f}")
+        ratios = (
+            f"{part[:-2]} {median('lm-eval', part) / median('medinst', part):.2f}"
+            for part in _TOTALS
+        )
+        lines.append(f"lm-eval / medinst: {', '.join(ratios)}")
     if "medinst" in measured:
         lines += [f"  {part:12} {median('medinst', part):8.2f}" for part in PARTS]
     return lines
@@ -116,7 +119,13 @@ def _measure(mode: str, options: argparse.Namespace, folder: Path) -> dict[str, 
     prompts = result.get("prompts_s", 0.0)
     work = wall - result["import_s"] - max(result["load_s"], prompts) + prompts
     known = sum(result.get(part, 0.0) for part in ("data_s", "prompts_s", "generate_s", "score_s"))
-    return {**result, "wall_s": wall, "work_s": work, "rest_s": work - known}
+    return {
+        **result,
+        "wall_s": wall,
+        "work_s": work,
+        "harness_s": work - result["generate_s"],
+        "rest_s": work - known,
+    }
 
 
 def _import_vllm() -> float:
@@ -218,11 +227,20 @@ def _lm_eval(options: argparse.Namespace) -> dict[str, float]:
     started = time.perf_counter()
     model = VLLM(options.model, batch_size="auto", add_bos_token=False, **arguments)
     load_s = time.perf_counter() - started
+    generate, spent = model._model_generate, []
+
+    def timed(*words: Any, **named: Any) -> Any:
+        begun = time.perf_counter()
+        outputs = generate(*words, **named)
+        spent.append(time.perf_counter() - begun)
+        return outputs
+
+    model._model_generate = timed
     manager = TaskManager(include_path=str(options.folder), include_defaults=False)
     names = sorted(f"local-{path.stem}" for path in options.folder.glob("*.yaml"))
     found: Any = lm_eval.simple_evaluate(model=model, tasks=names, task_manager=manager)
     rows = sum(counted["effective"] for counted in found["n-samples"].values())
-    return {"import_s": import_s, "load_s": load_s, "rows": rows}
+    return {"import_s": import_s, "load_s": load_s, "generate_s": sum(spent), "rows": rows}
 
 
 if __name__ == "__main__":

@@ -21,7 +21,9 @@ from tokenizers import (
     trainers,
 )
 
+from medinst_eval import prompts
 from medinst_eval.prompts import tokens
+from medinst_eval.types import Layout, Sample
 
 fastokens = pytest.importorskip("fastokens", reason="an extra is not installed: fastokens")
 
@@ -150,3 +152,50 @@ def test_probes_tell_tokenizers_apart_that_differ_in_one_rule(
     monkeypatch.setattr(fastokens, "Tokenizer", wrong)
     assert tokens.fast_engine(tokenizer("llama3")) is None
     assert tokens.fast_engine(tokenizer("qwen")) is not None
+
+
+@pytest.mark.parametrize("layout", ["chat", "plain"])
+@pytest.mark.parametrize("count", [tokens.WORTHWHILE - 1, tokens.WORTHWHILE])
+def test_many_prompts_have_the_tokens_of_the_models_own_tokenizer(
+    layout: Layout, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fast: list[int] = []
+    read = tokens._fast_lists
+
+    def counting(engine: Any, texts: Sequence[str], *, special: bool) -> list[list[int]]:
+        fast.append(len(texts))
+        return read(engine, texts, special=special)
+
+    monkeypatch.setattr(tokens, "_fast_lists", counting)
+    own = tokenizer("llama3")
+    own.chat_template = "{% for m in messages %}<|start|>{{ m['content'] }}<|end|>{% endfor %}"
+    samples = [
+        Sample(
+            task="AnEM", id=f"AnEM/{n}", key=str(n), instruction="Name the organ.",
+            input=f"The heart pumps {n} litres.", gold="heart", history=(),
+        )
+        for n in range(count)
+    ]  # fmt: skip
+    how = prompts.PromptOptions(shots=0, layout=layout)
+    built = prompts.build(samples, options=how, tokenizer=own, max_prompt_tokens=[None] * count)
+    for prompt in built:
+        wanted = own(prompt.text, add_special_tokens=layout == "plain").input_ids
+        assert list(prompt.token_ids or ()) == wanted
+    assert (count in fast) == (count >= tokens.WORTHWHILE)
+
+
+def test_a_batch_that_fastokens_refuses_is_read_by_the_tokenizer() -> None:
+    class Refusing:
+        """Gives up on long texts, as patterns with a limit on their steps do."""
+
+        def encode_batch_flat(self, texts: list[str], **options: Any) -> Any:
+            if max(map(len, texts)) > 100:
+                raise ValueError("match limit exceeded")
+            return engine.encode_batch_flat(texts, **options)
+
+    own = tokenizer("gpt2")
+    engine = tokens.fast_engine(own)
+    assert engine is not None
+    read = tokens.reader(own, Refusing(), ["heart"], special=False)
+    for texts in (["heart"], ["heart " * 50, "liver"]):
+        assert read(texts) == tokens.token_lists(own, texts, special=False)

@@ -94,7 +94,7 @@ def command(
         bool,
         option(
             ENGINE,
-            "n-gram speculation: extraction answers copy their input (vLLM).",
+            "Guess answers from their input, n-grams of it (vLLM); slower on a CPU.",
             "--speculate",
         ),
     ] = False,

@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 
 from medinst_eval.errors import InputError
 from medinst_eval.prompts.layouts import Pairs, turns
-from medinst_eval.prompts.tokens import fast_engine, reader, token_lists
+from medinst_eval.prompts.tokens import WORTHWHILE, fast_engine, reader, token_lists
 from medinst_eval.types import Layout, Message
 
 # Prompts per call of the tokenizer: enough to keep its threads busy; what a call returns is
@@ -113,7 +113,8 @@ class Renderer:
         """Tokens of rendered texts, the special tokens that belong there included."""
         # A chat template writes all special tokens it wants; more would be wrong.
         special = self.layout == "plain"
-        read = reader(self.tokenizer, self._engine, texts, special=special)
+        engine = self._engine if len(texts) >= WORTHWHILE else None
+        read = reader(self.tokenizer, engine, texts, special=special)
         keep = self.interned.setdefault
         for start in range(0, len(texts), _BATCH):
             batch = texts[start : start + _BATCH]

@@ -10,8 +10,12 @@ from typing import Any
 TokenLists = Callable[[Sequence[str]], list[list[int]]]
 """Token ids of texts."""
 
+WORTHWHILE = 256
+"""Fewest texts that repay loading fastokens (up to a second for a large vocabulary)."""
 _EVERY = 64
 """One text in so many is tokenised both ways before fastokens is relied on."""
+_REFUSALS = (ValueError, RuntimeError)
+"""What fastokens raises for a text that is too much for its patterns."""
 
 PROBES = (
     "  Two blanks,\ttabs\t\tand\r\n\r\n \n lines \n",
@@ -58,24 +62,31 @@ def fast_engine(tokenizer: Any) -> Any | None:
         return None
     engine.no_truncation()
     engine.no_padding()
-    return (
-        engine if all(_same(engine, tokenizer, PROBES, special=s) for s in (False, True)) else None
-    )
+    same = all(_same(engine, tokenizer, PROBES, special=special) for special in (False, True))
+    return engine if same else None
 
 
 def reader(
     tokenizer: Any, engine: Any | None, texts: Sequence[str], *, special: bool
 ) -> TokenLists:
     """How to tokenise texts: by the engine if it agrees on a spread of them."""
-    if engine is not None and _same(engine, tokenizer, texts[::_EVERY], special=special):
-        return partial(_fast_lists, engine, special=special)
-    return partial(token_lists, tokenizer, special=special)
+    own = partial(token_lists, tokenizer, special=special)
+    if engine is None or not _same(engine, tokenizer, texts[::_EVERY], special=special):
+        return own
+
+    def read(batch: Sequence[str]) -> list[list[int]]:
+        try:
+            return _fast_lists(engine, batch, special=special)
+        except _REFUSALS:
+            return own(batch)
+
+    return read
 
 
 def _same(engine: Any, tokenizer: Any, texts: Sequence[str], *, special: bool) -> bool:
     try:
         fast = _fast_lists(engine, texts, special=special)
-    except (ValueError, RuntimeError):
+    except _REFUSALS:
         return False
     return fast == token_lists(tokenizer, texts, special=special)
 
