@@ -56,6 +56,8 @@ def main() -> None:
     parser.add_argument("--worker", choices=MODES, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if unknown := sorted(set(options.modes) - set(MODES)):
+        parser.error(f"unknown modes {', '.join(unknown)}; known: {', '.join(MODES)}")
     if options.worker is not None:
         result = {"medinst": _medinst, "lm-eval": _lm_eval}[options.worker](options)
         print("RESULT " + json.dumps(result), flush=True)
@@ -102,14 +104,13 @@ def _command(options: argparse.Namespace) -> list[str]:
     return [
         "--model", options.model, "--data", options.data, "--shots", str(options.shots),
         "--limit", str(options.limit), "--max-tokens", str(options.max_tokens),
+        *(word for pair in options.engine_arg for word in ("--engine-arg", pair)),
     ]  # fmt: skip
 
 
 def _measure(mode: str, options: argparse.Namespace, folder: Path) -> dict[str, float]:
     command = [sys.executable, __file__, *_command(options), "--worker", mode]
     command += ["--folder", str(folder)]
-    for pair in options.engine_arg:
-        command += ["--engine-arg", pair]
     started = time.perf_counter()
     ran = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=_environment())
     wall = time.perf_counter() - started
@@ -143,8 +144,6 @@ def _medinst(options: argparse.Namespace) -> dict[str, float]:
     from medinst_eval.__main__ import main
 
     words = ["run", "--backend", "vllm", "--quiet", *_command(options)]
-    for pair in options.engine_arg:
-        words += ["--engine-arg", pair]
     try:
         main([*words, "--output", str(options.folder), "--run-name", "run"])
     except SystemExit as ended:
